@@ -1,0 +1,38 @@
+# Thin verbs. `make demo` and `make test` set everything up by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint format lock bench clean
+
+# The locked environment; uv is installed into it first.
+.venv/.synced: pyproject.toml uv.lock
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; name one with PYTHON=...") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --frozen --quiet --python $(BIN)/python
+	touch $@
+
+demo: .venv/.synced
+	$(BIN)/mlplat demo
+
+lint: .venv/.synced
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+
+format: .venv/.synced
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lock:
+	$(BIN)/uv lock --upgrade
+
+bench: .venv/.synced
+	$(BIN)/python bench/batch.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .coverage*

@@ -1,0 +1,66 @@
+"""The baseline: histograms of the training data, which live traffic is compared with."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from mlplat.bundle.features import CategoryColumn, Column
+
+BINS = 10
+
+
+class Histogram(BaseModel):
+    """Counts between edges: `counts[i]` values x have `edges[i-1] <= x < edges[i]`; the outer bins are open.
+
+    A category's codes are counted one a bin: unknown, each category, missing.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.counts) != len(self.edges) + 1:
+            raise ValueError("a histogram has one count more than edges")
+        return self
+
+    @classmethod
+    def of(cls, values: NDArray[Any], edges: NDArray[Any]) -> Self:
+        """Count `values` [rows] between ascending `edges`."""
+        counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
+        return cls(edges=tuple(map(float, edges)), counts=tuple(map(int, counts)))
+
+
+class Baseline(BaseModel):
+    """Histograms of each encoded feature and of the predictions, over the training rows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    features: dict[str, Histogram]
+    predictions: Histogram
+
+
+def column_edges(column: Column, encoded: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Where to cut a feature: between the codes of a category, at the deciles of numbers.
+
+    Args:
+        column: the feature.
+        encoded: float32[rows], its training values.
+
+    Returns:
+        float64[edges], ascending, without repeats.
+    """
+    if isinstance(column, CategoryColumn):
+        return np.arange(-0.5, len(column.categories))
+    return decile_edges(encoded)
+
+
+def decile_edges(values: NDArray[Any]) -> NDArray[np.float64]:
+    """The inner decile edges of `values` [rows]: at most 9, without repeats."""
+    inner = np.linspace(0, 1, BINS + 1)[1:-1]
+    return np.unique(np.quantile(values.astype(np.float64), inner))

@@ -1,0 +1,119 @@
+"""Every error that a person may meet: one sentence, what to do about it, an exit code and an HTTP status."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The exit codes of every `mlplat` command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    CONFLICT = 4
+
+
+class MlplatError(Exception):
+    """The root of all errors raised on purpose.
+
+    Args:
+        message: one sentence that says what is wrong, naming the thing (model, column, row, URL).
+        hint: what to do about it; may be empty.
+    """
+
+    exit_code: Exit = Exit.FAILED
+    status: int = 500
+    code: str = "internal"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class UsageError(MlplatError):
+    """An option, a name or a parameter that cannot be what the caller meant."""
+
+    exit_code = Exit.USAGE
+    status = 400
+    code = "bad_request"
+
+
+class NotFoundError(MlplatError):
+    """A model, version, alias or file that does not exist."""
+
+    exit_code = Exit.NOT_FOUND
+    status = 404
+    code = "not_found"
+
+
+class ConflictError(MlplatError):
+    """Someone else's, or an earlier, different thing is already there; nothing was overwritten."""
+
+    exit_code = Exit.CONFLICT
+    status = 409
+    code = "conflict"
+
+
+class StoreError(MlplatError):
+    """The store cannot be read or written now: unreachable, read-only, full."""
+
+    status = 503
+    code = "store_unavailable"
+
+
+class CorruptError(MlplatError):
+    """Bytes in the store are not the bytes that were published."""
+
+    status = 500
+    code = "corrupt"
+
+
+class SchemaError(MlplatError):
+    """A manifest that this release cannot read."""
+
+    code = "unreadable_manifest"
+
+
+class DataError(MlplatError):
+    """Training or batch data that cannot be used; names the column, the row and what was expected."""
+
+    status = 422
+    code = "bad_data"
+
+
+class ExportError(MlplatError):
+    """An estimator that cannot be exported, or whose export does not predict what it predicts."""
+
+    code = "export_failed"
+
+
+class GoldenError(MlplatError):
+    """A loaded version does not repeat the predictions that training recorded."""
+
+    code = "golden_mismatch"
+
+
+class RequestError(MlplatError):
+    """A request that cannot be answered as it is; `status` says which kind.
+
+    Args:
+        message: one sentence that names row, column, found and expected where there are any.
+        status: the HTTP status, 4xx.
+        code: a stable word for programs.
+    """
+
+    def __init__(self, message: str, *, status: int = 422, code: str = "invalid_input", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+
+
+class OverloadedError(MlplatError):
+    """The server cannot answer within its deadline, or is not ready."""
+
+    status = 503
+    code = "unavailable"

@@ -1,0 +1,45 @@
+"""Structured logs: coloured lines on a terminal, one JSON object per line otherwise."""
+
+import logging
+import os
+import sys
+from typing import TextIO
+
+import structlog
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def configure(level: str | None = None, *, stream: TextIO | None = None) -> None:
+    """Send all logs to `stream` (stderr by default), at `level` or `LOG_LEVEL` (info by default).
+
+    Raises:
+        ValueError: if the level is none of `LEVELS`.
+    """
+    out = stream if stream is not None else sys.stderr
+    name = (level or os.environ.get("LOG_LEVEL") or "info").lower()
+    if name not in LEVELS:
+        raise ValueError(f"log level {name!r} is none of {', '.join(LEVELS)}")
+    number = logging.getLevelNamesMapping()[name.upper()]
+    processors: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if out.isatty():
+        processors.append(structlog.dev.ConsoleRenderer(timestamp_key="time"))
+    else:
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get() -> structlog.typing.FilteringBoundLogger:
+    """A logger; call it as `log.info("event_name", key=value)`."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger
