@@ -1,0 +1,119 @@
+"""The settings of each process: one typed class each.
+
+A field is a command-line option (`drain_seconds` is `--drain-seconds`) and an environment variable
+(`MLPLAT_DRAIN_SECONDS`); its description is the option's help. They are read once, in `mlplat.cli`.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MiB = 1024 * 1024
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and a misspelt one is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(Settings):
+    """Where versions are kept."""
+
+    store: str = Field("models", description="Store URL: a folder, file://, s3://, gs:// or az://.")
+
+
+class TrainSettings(StoreSettings):
+    """Settings of `mlplat train`."""
+
+    recipe: str = Field(
+        description="What to train: iris, churn, forecast, tabular, or your own as package.module:Class."
+    )
+    model: str | None = Field(None, description="Name of the model; the recipe's name if not given.")
+    version: str = Field("auto", description="Name of the new version, or 'auto' to derive it from the run.")
+    data: str | None = Field(None, description="Training data: path or URL of a CSV or Parquet file.")
+    target: str | None = Field(None, description="Column to predict; short for --param target=COLUMN.")
+    param: tuple[str, ...] = Field((), description="A parameter of the recipe as NAME=VALUE; may be repeated.")
+    seed: int = Field(0, ge=0, description="Seed of everything random: the same seed gives the same model.")
+    jobs: int = Field(1, description="Processor cores to train with; -1 for all.")
+    run: str | None = Field(None, description="Name of this run, which 'auto' makes the version's name.")
+    promote: str | None = Field(None, description="Alias to move to the new version.")
+    if_absent: bool = Field(False, description="Promote only if the alias does not exist yet.")  # noqa: FBT003
+    if_better: str | None = Field(None, description="Promote only if this metric is better than the alias's version's.")
+    margin: float = Field(0.0, ge=0, description="By how much it must be better.")
+    floor: float | None = Field(None, description="The worst value of the metric that may be promoted.")
+    keep: int | None = Field(None, ge=1, description="After a promotion, prune all but the N newest versions.")
+    allow_pickle: bool = Field(
+        False,  # noqa: FBT003
+        description="Publish a model that ONNX cannot express as a pickle; whoever loads it must allow it too.",
+    )
+
+
+class WhichVersion(StoreSettings):
+    """A model, and the version of it: named, or through an alias."""
+
+    model: str = Field(description="Name of the model.")
+    version: str | None = Field(None, description="The version, e.g. v1.")
+    alias: str | None = Field(None, description="Follow this alias, e.g. champion, instead of a version.")
+    cache: Path = Field(
+        Path(tempfile.gettempdir()) / "mlplat-cache", description="Folder for verified local copies of versions."
+    )
+    cache_bytes: int = Field(2048 * MiB, gt=0, description="How large the cache may grow, in bytes.")
+    threads: int = Field(1, ge=1, description="Processor cores that one prediction may use.")
+    allow_pickle: bool = Field(
+        False,  # noqa: FBT003
+        description="Load a pickled model; it runs whatever code its publisher put there.",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.version is None) == (self.alias is None):
+            raise ValueError("give either a version or an alias")
+        return self
+
+
+class ServeSettings(WhichVersion):
+    """Settings of `mlplat serve`."""
+
+    host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
+    poll_seconds: float = Field(5.0, gt=0, description="How often to look whether the alias moved.")
+    max_rows: int = Field(10_000, ge=1, description="Rows that one request may hold.")
+    max_body_bytes: int = Field(16 * MiB, ge=1, description="Bytes that the body of a request may have.")
+    body_seconds: float = Field(10.0, gt=0, description="Time within which a body must arrive.")
+    max_horizon: int = Field(1000, ge=1, description="Steps that one forecast may look ahead.")
+    deadline_seconds: float = Field(30.0, gt=0, description="Time within which a prediction must be answered.")
+    max_waiting: int = Field(1024, ge=1, description="Requests that may wait for a prediction; more get a 503.")
+    drain_seconds: float = Field(20.0, ge=0, description="After SIGTERM, serve on for so long before closing.")
+    drain_unready: bool = Field(
+        False,  # noqa: FBT003
+        description="Answer 503 at /ready while draining, for load balancers that probe pods directly.",
+    )
+    keep_alive_seconds: int = Field(75, ge=1, description="How long an idle connection is kept.")
+    api_keys: str | None = Field(None, description="API keys, separated by commas; prefer a file.")
+    api_keys_path: Path | None = Field(
+        None, description="File with an API key a line, or a folder of such files; read again when it changes."
+    )
+
+
+class BatchSettings(WhichVersion):
+    """Settings of `mlplat batch`."""
+
+    input: str = Field(description="File, folder, glob or URL of CSV (.gz, .zst) or Parquet; or 'sample'.")
+    output: str = Field(description="File or URL to write; {time} and {version} are filled in.")
+    on_error: Literal["fail", "null", "reject"] = Field(
+        "fail", description="A row that cannot be scored ends the run, gets no prediction, or goes to a rejects file."
+    )
+    overwrite: bool = Field(False, description="Replace an output that is already complete.")  # noqa: FBT003
+    shard: str | None = Field(None, description="Score part I of N, as I/N with I from 0.")
+    shards: int | None = Field(None, ge=1, description="Number of parts; the part is JOB_COMPLETION_INDEX.")
+    chunk_rows: int = Field(65_536, ge=1, description="Rows that are scored at once.")
+    threads: int = Field(2, ge=1, description="Processor cores to score with.")
+
+
+class DemoSettings(Settings):
+    """Settings of `mlplat demo`."""
+
+    keep: bool = Field(False, description="Leave the server running at the end and print its URL.")  # noqa: FBT003
