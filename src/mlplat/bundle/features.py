@@ -83,6 +83,11 @@ Column = Annotated[
 ]
 
 
+def takes_missing(column: Column) -> bool:
+    """Whether a missing value is filled or coded rather than refused: where training saw missing values."""
+    return column.missing if isinstance(column, CategoryColumn | StringColumn) else column.fill is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A raw value that cannot be encoded."""

@@ -1,0 +1,1 @@
+"""The serving process: one version, over HTTP."""

@@ -1,0 +1,62 @@
+"""Errors as answers: `{"error": ..., "code": ...}` with the right status, on every route."""
+
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mlplat import logs
+from mlplat.errors import MlplatError
+
+CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+class JSONAnswer(Response):
+    """A JSON body, encoded by msgspec."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The body as bytes; bytes are sent as they are."""
+        return content if isinstance(content, bytes) else msgspec.json.encode(content)
+
+
+def error_response(error: MlplatError) -> JSONAnswer:
+    """The answer that an error of ours gives."""
+    headers = {}
+    if error.status == 503:
+        headers["Retry-After"] = "1"
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.status in {408, 413}:
+        headers["Connection"] = "close"  # the rest of the body is not read
+    return JSONAnswer({"error": str(error), "code": error.code}, error.status, headers)
+
+
+async def on_mlplat_error(_: Request, error: Exception) -> Response:
+    """Handler of `MlplatError`."""
+    if not isinstance(error, MlplatError):  # pragma: no cover - registered for that class only
+        raise error
+    if error.status == 500:
+        logs.get().error("request_failed", reason=str(error))
+    return error_response(error)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Handler of the framework's own errors: no such route, wrong method."""
+    if not isinstance(error, HTTPException):  # pragma: no cover - registered for that class only
+        raise error
+    text = {
+        404: f"There is nothing at {request.url.path[:200]}; see /docs.",
+        405: f"{request.method[:20]} is not allowed at {request.url.path[:200]}; see /docs.",
+    }.get(error.status_code, str(error.detail))
+    body = {"error": text, "code": CODES.get(error.status_code, "http_error")}
+    return JSONAnswer(body, error.status_code, dict(error.headers or {}))
+
+
+async def on_failure(_: Request, error: Exception) -> Response:
+    """Handler of everything unforeseen; the details go to the log, not to the client."""
+    logs.get().error("request_failed", exc_info=error)
+    return JSONAnswer({"error": "The server failed; its log says why.", "code": "internal"}, 500)

@@ -1,0 +1,235 @@
+"""From nothing to ready, and from one version to the next: find, fetch, verify, load, replay, warm up, swap."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from mlplat import logs
+from mlplat.bundle.manifest import Manifest
+from mlplat.errors import MlplatError, OverloadedError
+from mlplat.metrics import ServeMetrics
+from mlplat.runtime.batcher import Batcher
+from mlplat.runtime.predictor import Predictor
+from mlplat.serve.memory import available_bytes, fits
+from mlplat.store import Cache, Store, open_store
+
+FIRST_RETRY_SECONDS = 0.1
+LONGEST_RETRY_SECONDS = 5.0
+REFUSED_VERSION_SECONDS = 60.0
+"""A version that failed while another serves is tried again after this time, or at once when the alias moves on."""
+
+WARM_UP_RUNS = 20
+
+
+class Phase(StrEnum):
+    """Where the server is; `/ready` says it."""
+
+    FINDING = "finding"
+    FETCHING = "fetching"
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What to serve: one version of a model, or whatever an alias names."""
+
+    store: str
+    model: str
+    version: str | None
+    alias: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A version that is loaded, checked and warm."""
+
+    manifest: Manifest
+    predictor: Predictor
+    batcher: Batcher
+
+
+class Lifecycle:
+    """Keeps the right version loaded. Nothing but the end of the process ends it: what fails is tried again.
+
+    Args:
+        source: what to serve.
+        cache: where verified local copies are kept.
+        metrics: what is counted.
+        threads: processor cores of one prediction.
+        poll_seconds: how often an alias is looked up.
+        max_waiting: requests that may wait for a prediction.
+        allow_pickle: whether a pickled model may be loaded.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        cache: Cache,
+        metrics: ServeMetrics,
+        *,
+        threads: int = 1,
+        poll_seconds: float = 5.0,
+        max_waiting: int = 1024,
+        allow_pickle: bool = False,
+    ) -> None:
+        self.source = source
+        self.current: Served | None = None
+        self.phase = Phase.FINDING
+        self.reason = "starting"
+        self._cache = cache
+        self._metrics = metrics
+        self._threads = threads
+        self._poll_seconds = poll_seconds
+        self._max_waiting = max_waiting
+        self._allow_pickle = allow_pickle
+        self._store: Store | None = None
+        self._refused: tuple[str, float] | None = None
+        self._noted = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be answered; stays true while draining."""
+        return self.current is not None
+
+    def require(self) -> Served:
+        """The version that serves now.
+
+        Raises:
+            OverloadedError: 503 with the reason, if there is none yet.
+        """
+        if self.current is None:
+            raise OverloadedError(f"Not ready: {self.reason}.", hint="Try again when /ready says so.")
+        return self.current
+
+    def drain(self) -> None:
+        """Note that the server is about to end; it serves on until then."""
+        self.phase = Phase.DRAINING
+        self.reason = "draining"
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Load what is to be served, then follow the alias, if it is one; runs until it is cancelled."""
+        retry = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                await self._advance()
+            except MlplatError as error:
+                self._note(error.message)
+            except Exception as error:  # noqa: BLE001 - a bug in one try must not end serving
+                logs.get().error("lifecycle_failed", exc_info=error)
+                self._note(f"unexpected: {error}")
+            else:
+                retry = FIRST_RETRY_SECONDS
+                if self.source.alias is None:
+                    return
+            if self.current is None:
+                await sleep(retry * random.uniform(0.5, 1.0))
+                retry = min(retry * 2, LONGEST_RETRY_SECONDS)
+            else:
+                await sleep(self._poll_seconds * random.uniform(0.8, 1.2))
+
+    async def _advance(self) -> None:
+        if self._store is None:
+            self._store = await asyncio.to_thread(open_store, self.source.store, create=False)
+        wanted = await asyncio.to_thread(self._wanted, self._store)
+        if self.current is not None and self.current.manifest.version == wanted:
+            self._refused = None
+            return
+        if self.current is not None and self._refused is not None:
+            version, until = self._refused
+            if version == wanted and time.monotonic() < until:
+                return
+        start = time.monotonic()
+        try:
+            served = await self._load(self._store, wanted)
+        except Exception:
+            self._metrics.loads.labels("failed").inc()
+            self._refused = (wanted, time.monotonic() + REFUSED_VERSION_SECONDS)
+            raise
+        self._swap(served, time.monotonic() - start)
+
+    def _wanted(self, store: Store) -> str:
+        if self.source.alias is None:
+            return str(self.source.version)
+        return store.alias(self.source.model, self.source.alias).version
+
+    async def _load(self, store: Store, version: str) -> Served:
+        self._enter(Phase.FETCHING, f"fetching {self.source.model} {version}")
+        manifest = await asyncio.to_thread(self._cache.manifest, store, self.source.model, version)
+        if self.current is not None and not fits(manifest.files[manifest.model_file].bytes, available_bytes()):
+            raise OverloadedError(
+                f"Memory would not hold {manifest.model} {version} beside {self.current.manifest.version}.",
+                hint="Raise the memory limit, or restart the server to move.",
+            )
+        files = await asyncio.to_thread(self._cache.fetch, store, manifest, [manifest.model_file])
+        self._enter(Phase.LOADING, f"loading {self.source.model} {version}")
+        return await asyncio.to_thread(self._make, manifest, files)
+
+    def _make(self, manifest: Manifest, files: dict[str, Path]) -> Served:
+        predictor = Predictor.load(
+            manifest,
+            files[manifest.model_file],
+            threads=self._threads,
+            allow_pickle=self._allow_pickle,
+        )
+        predictor.replay()
+        batcher = Batcher(predictor.predict, seconds_per_row=warm_up(predictor), max_waiting=self._max_waiting)
+        return Served(manifest, predictor, batcher)
+
+    def _swap(self, served: Served, seconds: float) -> None:
+        before, self.current = self.current, served
+        manifest = served.manifest
+        if self.phase is not Phase.DRAINING:
+            self.phase, self.reason = Phase.READY, "ready"
+        self._refused = None
+        self._metrics.loads.labels("succeeded").inc()
+        self._metrics.load_seconds.set(seconds)
+        self._metrics.ready.set(1)
+        self._metrics.model.clear()
+        self._metrics.model.labels(manifest.model, manifest.version).set(1)
+        log = logs.get()
+        if before is None:
+            log.info("ready", model=manifest.model, version=manifest.version, seconds=round(seconds, 3))
+        else:
+            before.batcher.close()
+            log.info(
+                "swapped",
+                model=manifest.model,
+                version=manifest.version,
+                previous=before.manifest.version,
+                seconds=round(seconds, 3),
+            )
+
+    def _enter(self, phase: Phase, reason: str) -> None:
+        if self.current is None and self.phase is not Phase.DRAINING:
+            self.phase, self.reason = phase, reason
+
+    def _note(self, reason: str) -> None:
+        """Say once why there is no progress; a server that serves keeps its phase."""
+        if self.current is None:
+            if reason != self._noted:
+                logs.get().warning("not_ready", model=self.source.model, reason=reason)
+            self._noted = reason
+            self.reason = reason.rstrip(".")
+        else:
+            logs.get().warning("kept_version", version=self.current.manifest.version, reason=reason)
+
+
+def warm_up(predictor: Predictor) -> float:
+    """Run the first golden sample a few times, as serving will; seconds of the fastest run."""
+    golden = predictor.manifest.golden
+    columns = {name: values[:1] for name, values in golden.columns(predictor.manifest.features).items()}
+    inputs, _ = predictor.manifest.features.encode(columns)
+    fastest = float("inf")
+    for _ in range(WARM_UP_RUNS):
+        start = time.perf_counter()
+        predictor.predict(inputs)
+        fastest = min(fastest, time.perf_counter() - start)
+        if fastest > 1.0:
+            break
+    return fastest

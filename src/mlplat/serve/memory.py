@@ -1,0 +1,40 @@
+"""How much memory is left for a second version beside the one that serves."""
+
+from pathlib import Path
+
+EXPANSION = 4
+"""A loaded forest was measured to take up to this many times the bytes of its file (bench/README.md)."""
+
+
+def available_bytes(root: Path = Path("/")) -> int | None:
+    """Bytes that this process may still take: the lower of its cgroup's room and the machine's; None if unknown."""
+    rooms = [room for room in (_cgroup_room(root), _machine_room(root)) if room is not None]
+    return min(rooms) if rooms else None
+
+
+def fits(model_bytes: int, available: int | None) -> bool:
+    """Whether a version of `model_bytes` can be loaded beside the one that serves."""
+    return available is None or model_bytes * EXPANSION <= available
+
+
+def _cgroup_room(root: Path) -> int | None:
+    cgroup = root / "sys/fs/cgroup"
+    for folder, limit, usage, idle in (
+        (cgroup, "memory.max", "memory.current", "inactive_file"),
+        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            room = int((folder / limit).read_text()) - int((folder / usage).read_text())
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            return room + int(stat.get(idle, 0))  # file cache that the kernel gives back, as the kubelet counts
+        except (OSError, ValueError):  # not this cgroup version, or "max": no limit
+            continue
+    return None
+
+
+def _machine_room(root: Path) -> int | None:
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)

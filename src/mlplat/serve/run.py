@@ -1,0 +1,126 @@
+"""The serving process: a socket, a server that drains, and everything it needs, put together."""
+
+import signal
+import socket
+import time
+from types import FrameType
+
+import uvicorn
+
+from mlplat import logs
+from mlplat.errors import MlplatError
+from mlplat.metrics import ServeMetrics
+from mlplat.serve.app import Rules, create_app
+from mlplat.serve.body import BodyLimits
+from mlplat.serve.decode import Limits
+from mlplat.serve.keys import KeyRing
+from mlplat.serve.lifecycle import Lifecycle, Source
+from mlplat.settings import ServeSettings
+from mlplat.store import Cache
+
+FINISH_SECONDS = 5
+"""Beyond the deadline of a request, how long the end may take before connections are cut."""
+
+
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server that serves on for a while after SIGTERM, so that no routed request is lost.
+
+    SIGTERM drains; a second one, or SIGINT, stops listening at once and finishes what is in flight; a third gives up.
+    The exit code is 0: being asked to end is no failure.
+    """
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+        self._drain_seconds = drain_seconds
+        self._close_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Uvicorn's hook for SIGTERM and SIGINT."""
+        if self.should_exit:
+            self.force_exit = True
+        elif sig == signal.SIGTERM and self._close_at is None:
+            self._close_at = time.monotonic() + self._drain_seconds
+            self._lifecycle.drain()
+            logs.get().info("draining", seconds=self._drain_seconds)
+        else:
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Uvicorn's hook, called ten times a second."""
+        if self._close_at is not None and time.monotonic() >= self._close_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def run(settings: ServeSettings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        MlplatError: if the address cannot be listened on.
+        UsageError: if there are no API keys where they should be.
+    """
+    metrics = ServeMetrics()
+    source = Source(settings.store, settings.model, settings.version, settings.alias)
+    lifecycle = Lifecycle(
+        source,
+        Cache(settings.cache, max_bytes=settings.cache_bytes),
+        metrics,
+        threads=settings.threads,
+        poll_seconds=settings.poll_seconds,
+        max_waiting=settings.max_waiting,
+        allow_pickle=settings.allow_pickle,
+    )
+    rules = Rules(
+        Limits(settings.max_rows, settings.max_horizon),
+        BodyLimits(settings.max_body_bytes, settings.body_seconds),
+        settings.deadline_seconds,
+        settings.drain_unready,
+    )
+    keys = KeyRing((settings.api_keys or "").split(","), settings.api_keys_path)
+    listener = listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        create_app(lifecycle, metrics, keys, rules),
+        http="httptools",
+        loop="uvloop",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=int(settings.deadline_seconds) + FINISH_SECONDS,
+    )
+    host, port = listener.getsockname()[:2]
+    logs.get().info(
+        "listening",
+        url=f"http://{_shown(host)}:{port}",
+        model=settings.model,
+        version=settings.version,
+        alias=settings.alias,
+        keys=keys.required,
+    )
+    DrainingServer(config, lifecycle, settings.drain_seconds).run(sockets=[listener])
+    logs.get().info("stopped")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        MlplatError: if the address is taken, or is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise MlplatError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}.",
+            hint="Choose another --port, or end what listens there.",
+        ) from error
+
+
+def _shown(host: str) -> str:
+    """The host as a person would type it."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
