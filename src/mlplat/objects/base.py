@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -11,8 +12,8 @@ from mlplat.errors import UsageError
 class Objects(Protocol):
     """Immutable objects under keys ("iris/versions/v1.json") below one URL.
 
-    All methods raise `StoreError` if the backend cannot be reached, read or written, and `UsageError` if a key could
-    leave the URL (an absolute one, or one with an empty, "." or ".." part).
+    All methods raise `StoreError` if the backend cannot be reached, read or written, and `UsageError` for what
+    `check_key` refuses.
     """
 
     url: str
@@ -29,11 +30,16 @@ class Objects(Protocol):
         """How many bytes are at `key`; None if it does not exist."""
         ...
 
+    def modified(self, key: str) -> datetime | None:
+        """When the object at `key` was written, by the backend's clock; None if it does not exist."""
+        ...
+
     def put_if_absent(self, key: str, data: bytes | Path) -> bool:
         """Write a whole object (bytes, or the file at a path) durably unless `key` exists; whether this call wrote it.
 
         A reader sees all of it or none. A lost reply may make this call's own write look like another's: read back
-        what must be told apart.
+        what must be told apart. Of two writers of one key at once, one writes, with one exception: a large file that
+        a cloud takes only in parts is written by both, which is right for keys that name their content.
         """
         ...
 
@@ -59,6 +65,30 @@ class Objects(Protocol):
         Nothing appears if the block raises.
         """
         ...
+
+
+def is_key(key: str) -> bool:
+    """Whether `key` stays below the URL on every backend: parts between slashes, none empty or starting with a dot."""
+    return (
+        all(part and not part.startswith(".") for part in key.split("/"))
+        and "\\" not in key
+        and key.isprintable()  # no NUL, no line break, and no lone surrogate, which no cloud takes
+    )
+
+
+def check_key(key: str) -> str:
+    """Return `key`, or refuse it.
+
+    Raises:
+        UsageError: if it is absolute, or a part of it is empty, hidden, "." or "..", or it holds a backslash or
+            something that cannot be printed.
+    """
+    if not is_key(key):
+        raise UsageError(
+            f"{key!r} cannot name an object.",
+            hint="Use parts between single slashes that do not start with a dot, as in 'data/2026/rows.csv'.",
+        )
+    return key
 
 
 def open_objects(url: str, *, create: bool = True) -> Objects:
