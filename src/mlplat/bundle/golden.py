@@ -17,8 +17,8 @@ class Golden(BaseModel):
     """Some rows, what the model answered for them, and how far a replay may be off.
 
     `rows` are by position, in the order of the features. `values` and `probabilities` are as in `Prediction`.
-    `tolerance` is absolute for probabilities and relative (with the same absolute floor) for regression values; labels
-    may differ only where the two best probabilities are within it.
+    `tolerance` is as in `differences`: absolute for probabilities, relative for regression values; labels may differ
+    only where the two best probabilities are within it.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -62,15 +62,17 @@ def differences(expected: Prediction, found: Prediction, tolerance: float) -> np
     Args:
         expected: what is right.
         found: as many rows; with probabilities if `expected` has them.
-        tolerance: absolute on probabilities; on regression values relative to max(1, |expected|). Labels may differ
-            where the two best expected probabilities are within it.
+        tolerance: absolute on probabilities; on regression values relative to |expected|, or to the mean |expected|
+            of all rows where that is larger (a value near 0 is a sum of large terms, exact only to their size). Labels
+            may differ where the two best expected probabilities are within it.
 
     Returns:
         bool[rows].
     """
     if expected.probabilities is None:
         right, seen = expected.values.astype(np.float64), found.values.astype(np.float64)
-        return ~(np.abs(seen - right) <= tolerance * np.maximum(1.0, np.abs(right)))
+        size = np.maximum(np.abs(right), max(float(np.abs(right).mean()), 1e-6)) if len(right) else right
+        return ~(np.abs(seen - right) <= tolerance * size)
     if found.probabilities is None or found.probabilities.shape != expected.probabilities.shape:
         return np.ones(len(expected), dtype=bool)
     off = ~(np.abs(found.probabilities - expected.probabilities) <= tolerance).all(axis=1)

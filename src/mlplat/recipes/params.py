@@ -51,10 +51,8 @@ class Parameters(BaseModel):
                 raise UsageError(
                     f"The {owner} needs the parameter {name!r}.", hint=f"Add --param {name}=..."
                 ) from error
-            field = cls.model_fields.get(name)
-            expected = f"; expected {type_name(field.annotation)}" if field else ""
             raise UsageError(
-                f"The parameter {name!r} of the {owner} cannot be {first['input']!r}: {first['msg']}{expected}."
+                f"The parameter {name!r} of the {owner} cannot be {first['input']!r}: {first['msg']}."
             ) from error
 
     def explicit(self) -> dict[str, Any]:
