@@ -1,14 +1,11 @@
 """Export to ONNX, and parity: the export predicts what the estimator predicts."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from mlplat.bundle.features import TENSOR, CategoryColumn, Features, Inputs, StringColumn
+from mlplat.bundle.features import TENSOR, Features, Inputs, StringColumn
 from mlplat.bundle.golden import differences
 from mlplat.bundle.manifest import Signature, Task, Tensor
 from mlplat.bundle.prediction import Prediction
@@ -19,8 +16,6 @@ OPSET = 18
 PROBABILITY_TOLERANCE = 1e-5
 REGRESSION_TOLERANCE = 1e-4
 _ADVICE = "Choose another estimator, or publish it as a pickle with --allow-pickle."
-UNKNOWN_STRING = "\u2047 unknown"
-"""A string that no training data holds."""
 
 
 def tolerance_of(task: Task) -> float:
@@ -94,12 +89,7 @@ def check_parity(expected: Prediction, found: Prediction, task: Task) -> None:
     if not off.any():
         return
     what = "probability" if task == "classification" else "value"
-    right, seen = (
-        (expected.values, found.values)
-        if expected.probabilities is None or found.probabilities is None
-        else (expected.probabilities, found.probabilities)
-    )
-    distance = float(np.nanmax(np.abs(np.asarray(seen, dtype=np.float64) - right))) if right.shape == seen.shape else 1.0
+    distance = _distance(expected, found)
     raise ExportError(
         f"The ONNX export differs from the estimator in {int(off.sum())} of {len(off)} rows, by up to {distance:.3g} in a "
         f"{what} (allowed: {tolerance_of(task):g}{'' if task == 'classification' else ', relative'}).",
@@ -107,47 +97,23 @@ def check_parity(expected: Prediction, found: Prediction, task: Task) -> None:
     )
 
 
-def probe_rows(features: Features, row: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """For each column that allows it a copy of a raw row with a missing value there, and one with an unknown value.
-
-    Args:
-        features: of the model.
-        row: a raw value for each column.
-
-    Returns:
-        Raw columns, of no rows if no column allows either.
-    """
-    rows: list[dict[str, Any]] = []
-    for column in features.columns:
-        table = isinstance(column, CategoryColumn | StringColumn)
-        if column.missing if isinstance(column, CategoryColumn | StringColumn) else column.fill is not None:
-            rows.append({**row, column.name: None})
-        if table:
-            rows.append({**row, column.name: UNKNOWN_STRING})
-    return {name: [probe[name] for probe in rows] for name in features.names}
+def _distance(expected: Prediction, found: Prediction) -> float:
+    if expected.probabilities is not None and found.probabilities is not None:
+        right, seen = expected.probabilities, found.probabilities
+    else:
+        right, seen = expected.values.astype(np.float64), found.values
+    return float(np.nanmax(np.abs(seen - right))) if right.shape == seen.shape else float("inf")
 
 
 def signature_of(features: Features, task: Task, classes: int) -> Signature:
     """Inputs as a client names them, one value a row each, and the outputs of the graph."""
     dtypes = {"numeric": "float32", "boolean": "bool", "date": "date", "category": "string", "string": "string"}
-    inputs = tuple(Tensor.model_validate({"name": c.name, "dtype": dtypes[c.kind], "shape": (-1,)}) for c in features.columns)
+    inputs = tuple(
+        Tensor.model_validate({"name": c.name, "dtype": dtypes[c.kind], "shape": (-1,)}) for c in features.columns
+    )
     if task == "classification":
         label = Tensor(name="label", dtype="int64", shape=(-1,))
-        return Signature(inputs=inputs, outputs=(label, Tensor(name="probabilities", dtype="float32", shape=(-1, classes))))
+        return Signature(
+            inputs=inputs, outputs=(label, Tensor(name="probabilities", dtype="float32", shape=(-1, classes)))
+        )
     return Signature(inputs=inputs, outputs=(Tensor(name="value", dtype="float32", shape=(-1,)),))
-
-
-def join(first: Inputs, second: Inputs) -> Inputs:
-    """The rows of two inputs, one after the other."""
-    return {name: np.concatenate([values, second[name]]) for name, values in first.items()}
-
-
-def take(inputs: Inputs, rows: NDArray[Any] | slice) -> Inputs:
-    """Some rows of inputs."""
-    return {name: values[rows] for name, values in inputs.items()}
-
-
-def write(path: Path, data: bytes) -> Path:
-    """Write a file of the version to be."""
-    path.write_bytes(data)
-    return path

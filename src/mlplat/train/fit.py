@@ -1,0 +1,111 @@
+"""Fitting an estimator, seeded and on some cores, and exporting it in the way that is allowed."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from mlplat import logs
+from mlplat.bundle.features import Features, Inputs
+from mlplat.bundle.manifest import MODEL_FILE, PICKLE_FILE, Label, Manifest, Runtime, Task
+from mlplat.errors import DataError, ExportError, MlplatError
+from mlplat.runtime import Predictor
+from mlplat.train.export import check_parity, estimator_input, sklearn_prediction, to_onnx
+
+
+def fit(estimator: BaseEstimator, table: Any, y: NDArray[Any], *, seed: int, jobs: int) -> list[str]:
+    """Fit in place; every `random_state` that is None is set to `seed` first.
+
+    Args:
+        estimator: unfitted.
+        table: float32[rows, columns], or a DataFrame.
+        y: the target.
+        seed: of everything random.
+        jobs: how many cores, -1 for all.
+
+    Returns:
+        What scikit-learn warned of, each once.
+
+    Raises:
+        DataError: if the estimator refuses the data.
+    """
+    parameters = estimator.get_params(deep=True)
+    unseeded = [n for n, v in parameters.items() if n.split("__")[-1] == "random_state" and v is None]
+    estimator.set_params(**dict.fromkeys(unseeded, seed))
+    with warnings.catch_warnings(record=True) as caught, joblib.parallel_config(n_jobs=jobs):
+        warnings.simplefilter("always")
+        try:
+            estimator.fit(table, y)
+        except ValueError as error:
+            raise DataError(
+                f"{type(estimator).__name__} cannot be fitted to this data: {error}.",
+                hint="Choose other parameters or another estimator.",
+            ) from error
+    return list(dict.fromkeys(str(warning.message).strip().split("\n")[0] for warning in caught))
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A model file that predicts what its estimator predicts, and the predictor that has loaded it."""
+
+    runtime: Runtime
+    path: Path
+    predictor: Predictor
+
+
+def export(
+    estimator: BaseEstimator,
+    features: Features,
+    task: Task,
+    *,
+    classes: tuple[Label, ...] | None,
+    checked: Inputs,
+    folder: Path,
+    name: str,
+    allow_pickle: bool,
+) -> Exported:
+    """Write model.joblib and model.onnx, and compare the export with the estimator.
+
+    Args:
+        estimator: fitted.
+        features: how rows reach it.
+        task: what it predicts.
+        classes: of a classification.
+        checked: the rows to compare on.
+        folder: where the files go.
+        name: of the model.
+        allow_pickle: fall back to the pickle where ONNX cannot express the estimator.
+
+    Raises:
+        ExportError: if it cannot, and `allow_pickle` is not given; says how far off it is and what to do.
+    """
+    pickle = folder / PICKLE_FILE
+    joblib.dump(estimator, pickle, compress=3)
+    expected = sklearn_prediction(estimator, estimator_input(features, checked), task)
+    path = folder / MODEL_FILE
+    try:
+        path.write_bytes(to_onnx(estimator, features, task, name=name))
+        predictor = _load("onnx", path, features, task, classes)
+        try:
+            found = predictor.predict(checked)
+        except Exception as error:  # onnxruntime has no public base class for its errors
+            raise ExportError(f"ONNX Runtime cannot run the export: {error}") from error
+        check_parity(expected, found, task)
+    except MlplatError as error:
+        path.unlink(missing_ok=True)
+        if not allow_pickle:
+            raise
+        logs.get().warning("exported_as_pickle", reason=str(error))
+        return Exported("sklearn", pickle, _load("sklearn", pickle, features, task, classes))
+    return Exported("onnx", path, predictor)
+
+
+def _load(runtime: Runtime, path: Path, features: Features, task: Task, classes: tuple[Label, ...] | None) -> Predictor:
+    """A predictor before there is a manifest: with what of it predicting takes. The pickle is our own, just written."""
+    known: dict[str, Any] = {"runtime": runtime, "features": features, "task": task, "classes": classes}
+    draft = Manifest.model_construct(**known)
+    return Predictor.load(draft, path, allow_pickle=True)
