@@ -37,9 +37,18 @@ def configure(level: str | None = None, *, stream: TextIO | None = None) -> None
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
+    logging.root.handlers = [_Bridge(max(number, logging.WARNING))]
 
 
 def get() -> structlog.typing.FilteringBoundLogger:
     """A logger; call it as `log.info("event_name", key=value)`."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+class _Bridge(logging.Handler):
+    """Passes what libraries log, warnings and worse, on to our logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        exc_info = record.exc_info if record.exc_info and record.exc_info[0] else None
+        get().log(record.levelno, "library_log", logger=record.name, message=record.getMessage(), exc_info=exc_info)

@@ -4,13 +4,22 @@ A field is a command-line option (`drain_seconds` is `--drain-seconds`) and an e
 (`MLPLAT_DRAIN_SECONDS`); its description is the option's help. They are read once, in `mlplat.cli`.
 """
 
+import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MiB = 1024 * 1024
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where local copies are kept by default: the user's cache folder, or the temporary one where there is no home."""
+    home = environ.get("HOME", "/")
+    base = environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if os.access(home, os.W_OK) and home != "/" else "")
+    return Path(base) / "mlplat" if base else Path(tempfile.gettempdir()) / f"mlplat-cache-{os.getuid()}"
 
 
 class Settings(BaseModel):
@@ -40,13 +49,13 @@ class TrainSettings(StoreSettings):
     jobs: int = Field(1, description="Processor cores to train with; -1 for all.")
     run: str | None = Field(None, description="Name of this run, which 'auto' makes the version's name.")
     promote: str | None = Field(None, description="Alias to move to the new version.")
-    if_absent: bool = Field(False, description="Promote only if the alias does not exist yet.")  # noqa: FBT003
+    if_absent: bool = Field(False, description="Promote only if the alias does not exist yet.")
     if_better: str | None = Field(None, description="Promote only if this metric is better than the alias's version's.")
     margin: float = Field(0.0, ge=0, description="By how much it must be better.")
     floor: float | None = Field(None, description="The worst value of the metric that may be promoted.")
     keep: int | None = Field(None, ge=1, description="After a promotion, prune all but the N newest versions.")
     allow_pickle: bool = Field(
-        False,  # noqa: FBT003
+        False,
         description="Publish a model that ONNX cannot express as a pickle; whoever loads it must allow it too.",
     )
 
@@ -57,13 +66,11 @@ class WhichVersion(StoreSettings):
     model: str = Field(description="Name of the model.")
     version: str | None = Field(None, description="The version, e.g. v1.")
     alias: str | None = Field(None, description="Follow this alias, e.g. champion, instead of a version.")
-    cache: Path = Field(
-        Path(tempfile.gettempdir()) / "mlplat-cache", description="Folder for verified local copies of versions."
-    )
+    cache: Path = Field(cache_folder(), description="Folder for verified local copies of versions.")
     cache_bytes: int = Field(2048 * MiB, gt=0, description="How large the cache may grow, in bytes.")
     threads: int = Field(1, ge=1, description="Processor cores that one prediction may use.")
     allow_pickle: bool = Field(
-        False,  # noqa: FBT003
+        False,
         description="Load a pickled model; it runs whatever code its publisher put there.",
     )
 
@@ -88,7 +95,7 @@ class ServeSettings(WhichVersion):
     max_waiting: int = Field(1024, ge=1, description="Requests that may wait for a prediction; more get a 503.")
     drain_seconds: float = Field(20.0, ge=0, description="After SIGTERM, serve on for so long before closing.")
     drain_unready: bool = Field(
-        False,  # noqa: FBT003
+        False,
         description="Answer 503 at /ready while draining, for load balancers that probe pods directly.",
     )
     keep_alive_seconds: int = Field(75, ge=1, description="How long an idle connection is kept.")
@@ -106,7 +113,7 @@ class BatchSettings(WhichVersion):
     on_error: Literal["fail", "null", "reject"] = Field(
         "fail", description="A row that cannot be scored ends the run, gets no prediction, or goes to a rejects file."
     )
-    overwrite: bool = Field(False, description="Replace an output that is already complete.")  # noqa: FBT003
+    overwrite: bool = Field(False, description="Replace an output that is already complete.")
     shard: str | None = Field(None, description="Score part I of N, as I/N with I from 0.")
     shards: int | None = Field(None, ge=1, description="Number of parts; the part is JOB_COMPLETION_INDEX.")
     chunk_rows: int = Field(65_536, ge=1, description="Rows that are scored at once.")
@@ -116,4 +123,4 @@ class BatchSettings(WhichVersion):
 class DemoSettings(Settings):
     """Settings of `mlplat demo`."""
 
-    keep: bool = Field(False, description="Leave the server running at the end and print its URL.")  # noqa: FBT003
+    keep: bool = Field(False, description="Leave the server running at the end and print its URL.")

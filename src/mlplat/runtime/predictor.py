@@ -117,7 +117,7 @@ def _onnx(model_file: Path, threads: int) -> Run:
     return run
 
 
-def _sklearn(model_file: Path, by_name: bool) -> Run:  # noqa: FBT001
+def _sklearn(model_file: Path, by_name: bool) -> Run:
     import joblib
 
     estimator = joblib.load(model_file)

@@ -1,0 +1,5 @@
+"""`python -m mlplat` is `mlplat`."""
+
+from mlplat.cli import main
+
+main()

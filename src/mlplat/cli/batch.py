@@ -1,0 +1,1 @@
+"""`mlplat batch`."""

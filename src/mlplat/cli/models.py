@@ -1,0 +1,264 @@
+"""`mlplat models`: look at versions and aliases, and move them."""
+
+import getpass
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import Field
+
+from mlplat.bundle.manifest import Manifest, utc
+from mlplat.cli.app import app
+from mlplat.cli.options import command
+from mlplat.cli.show import print_json, print_table
+from mlplat.errors import NotFoundError
+from mlplat.settings import StoreSettings
+from mlplat.store import Move, Store, open_store, prune, pull, push, rollback
+
+models = typer.Typer(
+    name="models", help="List, check, promote, roll back, prune and copy versions.", no_args_is_help=True
+)
+app.add_typer(models)
+
+Model = Annotated[str, typer.Argument(help="Name of the model.")]
+Version = Annotated[str, typer.Argument(help="A version, or an alias of one.")]
+Alias = Annotated[str, typer.Argument(help="Name of the alias, e.g. champion.")]
+
+
+class ListSettings(StoreSettings):
+    """Settings of the commands that list."""
+
+    output: Literal["table", "json"] = Field("table", description="A table for people, or JSON for programs.")
+
+
+class MoveSettings(StoreSettings):
+    """Settings of the commands that move an alias."""
+
+    reason: str | None = Field(None, description="Why; kept in the alias's history.")
+    by: str | None = Field(None, description="Who; kept in the alias's history. This user, if not given.")
+
+
+class RollbackSettings(MoveSettings):
+    """Settings of `mlplat models rollback`."""
+
+    to: str | None = Field(None, description="Go back to this version of the alias's history.")
+    at: datetime | None = Field(None, description="Go back to what it named at this time, e.g. 2026-01-31T08:00.")
+
+
+class PruneSettings(StoreSettings):
+    """Settings of `mlplat models prune`."""
+
+    keep: int | None = Field(None, ge=1, description="Keep the N newest versions besides.")
+    older_than_days: float = Field(30.0, ge=0, description="Leave versions younger than this alone.")
+    yes: bool = Field(False, description="Really delete; without it, only say what would be.")
+
+
+@command(models, ListSettings, name="list")
+def list_(
+    settings: ListSettings,
+    model: Annotated[str | None, typer.Argument(help="A model, to list its versions; else all models.")] = None,
+) -> None:
+    """List the models, or the versions of one."""
+    store = open_store(settings.store, create=False)
+    rows = _models(store) if model is None else _versions(store, model)
+    if settings.output == "json":
+        print_json(rows)
+    else:
+        print_table(rows, empty=f"Nothing is in {settings.store} yet; try: mlplat train --recipe iris --version v1")
+
+
+@command(models, ListSettings, name="show")
+def show(model: Model, version: Version, settings: ListSettings) -> None:
+    """Show a version: how it was made, what goes in, what comes out, how good it is."""
+    store = open_store(settings.store, create=False)
+    manifest = store.manifest(model, _named(store, model, version))
+    if settings.output == "json":
+        print_json(manifest.model_dump(mode="json"))
+    else:
+        print_table(_facts(manifest, store))
+
+
+@command(models, ListSettings, name="history")
+def history(model: Model, alias: Alias, settings: ListSettings) -> None:
+    """Show every move of an alias, oldest first."""
+    store = open_store(settings.store, create=False)
+    rows = [_move(move) for move in store.history(model, alias)]
+    if not rows:
+        store.alias(model, alias)  # says what exists instead
+    if settings.output == "json":
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+@command(models, StoreSettings, name="verify")
+def verify(
+    model: Model,
+    settings: StoreSettings,
+    version: Annotated[str | None, typer.Argument(help="A version or an alias; all versions if left out.")] = None,
+) -> None:
+    """Check that every file of a version is there and has its bytes."""
+    store = open_store(settings.store, create=False)
+    names = store.versions(model) if version is None else [_named(store, model, version)]
+    if not names:
+        raise NotFoundError(f"There is no model {model} in {settings.store}.")
+    for name in names:
+        manifest = store.verify(model, name)
+        size = sum(entry.bytes for entry in manifest.files.values())
+        typer.echo(f"{model} {name}: {len(manifest.files)} files, {size} bytes, all as published")
+
+
+@command(models, MoveSettings, name="promote")
+def promote(
+    model: Model,
+    version: Version,
+    settings: MoveSettings,
+    alias: Annotated[str, typer.Argument(help="The alias to move.")] = "champion",
+) -> None:
+    """Move an alias to a version; servers that follow it swap without a failed request."""
+    store = open_store(settings.store, create=False)
+    wanted = _named(store, model, version)
+    reason = settings.reason or "promoted by hand"
+    _tell(store.move(model, alias, wanted, reason=reason, by=settings.by or _user()), model, alias)
+
+
+@command(models, RollbackSettings, name="rollback")
+def rollback_(model: Model, alias: Alias, settings: RollbackSettings) -> None:
+    """Move an alias back to what it named before, or to what --to or --at says."""
+    store = open_store(settings.store, create=False)
+    move = rollback(
+        store,
+        model,
+        alias,
+        to=settings.to,
+        at=_aware(settings.at),
+        by=settings.by or _user(),
+        reason=settings.reason or "rollback",
+    )
+    _tell(move, model, alias)
+
+
+@command(models, PruneSettings, name="prune")
+def prune_(model: Model, settings: PruneSettings) -> None:
+    """Delete old versions that no alias names or lately named; a dry run unless --yes."""
+    store = open_store(settings.store, create=False)
+    report = prune(
+        store,
+        model,
+        keep=settings.keep,
+        older_than=timedelta(days=settings.older_than_days),
+        dry_run=not settings.yes,
+    )
+    done = "Deleted" if settings.yes else "Would delete (say --yes to do it)"
+    typer.echo(f"{done}: {', '.join(report.versions) or 'no version'}; {report.bytes} bytes of files")
+
+
+@command(models, StoreSettings, name="pull")
+def pull_(
+    model: Model,
+    version: Version,
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    settings: StoreSettings,
+) -> None:
+    """Copy a version, verified, into a plain folder."""
+    store = open_store(settings.store, create=False)
+    manifest = pull(store, model, _named(store, model, version), folder)
+    typer.echo(f"{model} {manifest.version} is in {folder}")
+
+
+@command(models, StoreSettings, name="push")
+def push_(folder: Annotated[Path, typer.Argument(help="A folder that `pull` made.")], settings: StoreSettings) -> None:
+    """Publish a folder that `pull` made."""
+    manifest = push(open_store(settings.store), folder)
+    typer.echo(f"{manifest.model} {manifest.version} is in {settings.store}")
+
+
+def _named(store: Store, model: str, version: str) -> str:
+    """The version that a VERSION argument names, directly or as an alias; a version goes first."""
+    if version not in store.versions(model) and version in store.aliases(model):
+        return store.alias(model, version).version
+    return version
+
+
+def _models(store: Store) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for model in store.models():
+        aliases = {name: move.version for name, move in store.aliases(model).items()}
+        rows.append({"model": model, "versions": store.versions(model), "aliases": aliases})
+    return rows
+
+
+def _versions(store: Store, model: str) -> list[dict[str, object]]:
+    versions = store.versions(model)
+    if not versions:
+        known = ", ".join(store.models()) or "none"
+        raise NotFoundError(f"There is no model {model} in {store.url}.", hint=f"Models there: {known}.")
+    aliases = store.aliases(model)
+    rows: list[dict[str, object]] = []
+    for version in versions:
+        manifest = store.manifest(model, version)
+        rows.append(
+            {
+                "version": version,
+                "aliases": [name for name, move in aliases.items() if move.version == version],
+                "created": utc(manifest.created_at.astimezone(UTC)),
+                "recipe": manifest.recipe.name,
+                "params": manifest.recipe.params,
+                "rows": manifest.data.rows,
+                "metrics": {name: round(value, 4) for name, value in manifest.metrics.items()},
+            }
+        )
+    return rows
+
+
+def _facts(manifest: Manifest, store: Store) -> list[dict[str, object]]:
+    aliases = [name for name, move in store.aliases(manifest.model).items() if move.version == manifest.version]
+    facts: dict[str, object] = {
+        "model": manifest.model,
+        "version": manifest.version,
+        "aliases": aliases,
+        "task": manifest.task,
+        "classes": list(manifest.classes or ()),
+        "columns": [f"{column.name} ({column.kind})" for column in manifest.features.columns],
+        "recipe": manifest.recipe.name,
+        "params": manifest.recipe.params,
+        "data": f"{manifest.data.uri}: {manifest.data.rows} rows, {manifest.data.held_out} of them held out",
+        "metrics": {name: round(value, 4) for name, value in manifest.metrics.items()},
+        "created": utc(manifest.created_at.astimezone(UTC)),
+        "runtime": manifest.runtime,
+        "files": {name: f"{entry.bytes} bytes" for name, entry in manifest.files.items()},
+        "packages": manifest.packages,
+        "fingerprint": manifest.fingerprint,
+    }
+    return [{"": name, "value": value} for name, value in facts.items()]
+
+
+def _move(move: Move) -> dict[str, object]:
+    return {
+        "at": utc(move.at.astimezone(UTC)),
+        "version": move.version,
+        "previous": move.previous,
+        "reason": move.reason,
+        "by": move.by,
+    }
+
+
+def _tell(move: Move, model: str, alias: str) -> None:
+    before = f" (before: {move.previous})" if move.previous else ""
+    typer.echo(f"{model}: {alias} is {move.version}{before}")
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """A time from the command line; without a zone it is the local one, as people read clocks."""
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.astimezone()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a numeric user without a name, as in a container
+        return f"user {os.getuid()}"

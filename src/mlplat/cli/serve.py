@@ -1,0 +1,18 @@
+"""`mlplat serve`."""
+
+from mlplat.cli.app import app
+from mlplat.cli.options import command
+from mlplat.settings import ServeSettings
+
+
+@command(app, ServeSettings, name="serve", epilog="Example: mlplat serve --model iris --alias champion")
+def serve(settings: ServeSettings) -> None:
+    """Serve one version of a model over HTTP, or follow an alias.
+
+    The server listens at once; /ready turns to 200 when the version is loaded and its recorded predictions were
+    repeated. A version that is not there yet is waited for. On SIGTERM it serves on for --drain-seconds, then
+    finishes what is in flight.
+    """
+    from mlplat.serve.run import run
+
+    run(settings)

@@ -1,0 +1,70 @@
+"""Logs: JSON lines where no person looks, coloured lines on a terminal."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from mlplat import logs
+
+
+@pytest.fixture(autouse=True)
+def restore() -> Iterator[None]:
+    handlers = logging.root.handlers
+    yield
+    logging.root.handlers = handlers
+    logs.configure()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_line_is_json_with_time_level_event_and_fields() -> None:
+    out = io.StringIO()
+    logs.configure(stream=out)
+    logs.get().info("published", model="iris", version="v1")
+    line = json.loads(out.getvalue())
+    assert line.pop("time").endswith("Z")
+    assert line == {"level": "info", "event": "published", "model": "iris", "version": "v1"}
+
+
+def test_on_a_terminal_a_line_is_for_people() -> None:
+    out = Terminal()
+    logs.configure(stream=out)
+    logs.get().info("published", model="iris")
+    assert "published" in out.getvalue()
+    assert not out.getvalue().startswith("{")
+
+
+def test_an_exception_is_one_line_of_json() -> None:
+    out = io.StringIO()
+    logs.configure(stream=out)
+    logs.get().error("failed", exc_info=ValueError("bad"))
+    assert "ValueError: bad" in json.loads(out.getvalue())["exception"]
+
+
+def test_log_level_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setenv("LOG_LEVEL", "ERROR")
+    logs.configure(stream=out)
+    logs.get().info("quiet")
+    logs.get().error("loud")
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["loud"]
+
+
+def test_an_unknown_level_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="none of debug, info"):
+        logs.configure("chatty")
+
+
+def test_what_libraries_warn_of_is_passed_on() -> None:
+    out = io.StringIO()
+    logs.configure(stream=out)
+    logging.getLogger("library").warning("careful with %s", "this")
+    logging.getLogger("library").info("not this")
+    line = json.loads(out.getvalue())
+    assert (line["event"], line["logger"], line["message"]) == ("library_log", "library", "careful with this")
