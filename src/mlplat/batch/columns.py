@@ -1,0 +1,133 @@
+"""Which columns come in and which go out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mlplat.batch import csvfile, parquetfile
+from mlplat.batch.inputs import Source
+from mlplat.bundle.manifest import Label, Manifest
+from mlplat.errors import DataError
+
+PREDICTION = "prediction"
+PROBABILITY = "probability_"
+VERSION = "model_version"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of an output.
+
+    Attributes:
+        source: all columns of the input, in order.
+        carried: the names of those that go to the output unchanged.
+        schema: of the output: the carried ones, then the added ones.
+    """
+
+    source: pa.Schema
+    carried: tuple[str, ...]
+    schema: pa.Schema
+
+
+def read_schema(source: Source) -> pa.Schema:
+    """The columns of a file; those of CSV are strings."""
+    if source.format.is_text:
+        return pa.schema([(name, pa.string()) for name in csvfile.read_header(source)])
+    return parquetfile.read_schema(source)
+
+
+def arrange(source: Source, schema: pa.Schema, manifest: Manifest, *, to_text: bool) -> Columns:
+    """What goes out for a file with the columns of `schema`.
+
+    A file that batch wrote is scored anew: its old predictions are left out. Numeric and boolean features of CSV become
+    numbers and booleans in Parquet, so that the output can be scored again; all other cells stay text.
+
+    Raises:
+        DataError: if features are missing, a column has the name of an added one, or a type that CSV cannot hold.
+    """
+    require(source, schema, manifest)
+    added = added_fields(manifest)
+    names = [name for name in schema.names if not _is_old_output(name, schema, manifest)]
+    clash = [name for name in names if name in added.names]
+    if clash:
+        raise DataError(
+            f"{source.name} has a column {_listed(clash)} of its own, expected none of the names that are added.",
+            hint="Rename it, or leave it out.",
+        )
+    kinds = {"numeric": pa.float64(), "boolean": pa.bool_()}
+    fields = [schema.field(name) for name in names]
+    if to_text:
+        _refuse_untextual(source, fields)
+    elif source.format.is_text:
+        typed = {column.name: kinds[column.kind] for column in manifest.features.columns if column.kind in kinds}
+        fields = [field.with_type(typed.get(field.name, field.type)) for field in fields]
+    return Columns(schema, tuple(names), pa.schema([*(field.with_nullable(True) for field in fields), *added]))
+
+
+def require(source: Source, schema: pa.Schema, manifest: Manifest) -> None:
+    """Refuse a file that lacks features, naming all that are missing and what is there."""
+    missing = [name for name in manifest.features.names if name not in schema.names]
+    if not missing:
+        return
+    lone = len(schema.names) == 1 and any(mark in schema.names[0] for mark in ";\t|")
+    raise DataError(
+        f"{source.name} lacks the column {_listed(missing)} of {manifest.model} {manifest.version}; found "
+        f"{_listed(schema.names)}.",
+        hint="Separate the columns with commas." if lone else "",
+    )
+
+
+def same(first: Source, schema: pa.Schema, other: Source, found: pa.Schema) -> None:
+    """Refuse a file whose columns are not those of the first one; they may be in another order."""
+    lacking = [name for name in schema.names if name not in found.names]
+    surplus = [name for name in found.names if name not in schema.names]
+    if lacking or surplus:
+        parts = [f"lacks {_listed(lacking)}"] * bool(lacking) + [f"has {_listed(surplus)} besides"] * bool(surplus)
+        raise DataError(
+            f"{other.name} {' and '.join(parts)}, expected the columns of {first.name}.",
+            hint="For one output per input let the output end with '/'.",
+        )
+
+
+def added_fields(manifest: Manifest) -> pa.Schema:
+    """The columns that scoring adds."""
+    if manifest.classes is None:
+        return pa.schema([(PREDICTION, pa.float32()), (VERSION, pa.string())])
+    probabilities = [(f"{PROBABILITY}{label_text(label)}", pa.float32()) for label in manifest.classes]
+    return pa.schema([(PREDICTION, labels(manifest.classes).type), *probabilities, (VERSION, pa.string())])
+
+
+def labels(classes: Sequence[Label]) -> pa.Array:
+    """The classes as a column holds them: of one type, text if they are of several."""
+    try:
+        return pa.array(classes)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([label_text(label) for label in classes])
+
+
+def label_text(label: Label) -> str:
+    """A class in a column's name, as in the answers of serving: `true`, `1`, `setosa`."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _is_old_output(name: str, schema: pa.Schema, manifest: Manifest) -> bool:
+    ours = PREDICTION in schema.names and VERSION in schema.names and name not in manifest.features.names
+    return ours and (name in {PREDICTION, VERSION} or name.startswith(PROBABILITY))
+
+
+def _refuse_untextual(source: Source, fields: list[pa.Field]) -> None:
+    for field in fields:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        try:
+            pa.array([], kind).cast(pa.string())
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(
+                f"{source.name}: the column {field.name!r} is of type {field.type}, which CSV cannot hold.",
+                hint="Write Parquet.",
+            ) from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:20])
+    return shown if len(names) <= 20 else f"{shown} and {len(names) - 20} more"
