@@ -61,6 +61,6 @@ def column_edges(column: Column, encoded: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def decile_edges(values: NDArray[Any]) -> NDArray[np.float64]:
-    """The inner decile edges of `values` [rows]: at most 9, without repeats."""
+    """The inner decile edges of `values` [rows]: at most 9, without repeats, each a float32 as features are."""
     inner = np.linspace(0, 1, BINS + 1)[1:-1]
-    return np.unique(np.quantile(values.astype(np.float64), inner))
+    return np.unique(np.quantile(values.astype(np.float64), inner).astype(np.float32)).astype(np.float64)

@@ -17,7 +17,7 @@ training saw none.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -27,6 +27,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 EXACT_INTEGER = 2**53
 """Beyond this a JSON integer and the double that stands for it may differ (RFC 8259, section 6)."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_REAL = int | float | np.integer | np.floating
 
 UNKNOWN = -1.0
 TENSOR = "input"
@@ -169,14 +172,20 @@ def encode_column(column: Column, values: Sequence[Any] | NDArray[Any], problems
 
 def is_missing(value: Any) -> bool:
     """Whether a raw value stands for none: None, NaN or NaT."""
-    return value is None or (isinstance(value, float | np.floating | np.datetime64) and bool(value != value))  # noqa: PLR0124
+    moment = isinstance(value, float | np.floating | np.datetime64 | datetime)  # pandas' NaT is a datetime
+    return value is None or (moment and bool(value != value))  # noqa: PLR0124
 
 
 def describe(value: Any) -> str:
     """A raw value as an error message shows it, cut to a readable length."""
     if is_missing(value):
         return "a missing value"
-    text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
+    try:
+        text = (
+            f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
+        )
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        text = "a huge integer"
     return text if len(text) <= 40 else text[:37] + "..."
 
 
@@ -229,7 +238,9 @@ def _each(
 def _numbers(
     column: NumericColumn, values: Sequence[Any] | NDArray[Any], problems: list[Problem]
 ) -> NDArray[np.float64]:
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return values.astype(np.float64)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu" and not _beyond_exact(values):
         return values.astype(np.float64)
     if not isinstance(values, np.ndarray) and set(map(type, values)) <= {float}:
         return np.asarray(values, dtype=np.float64)
@@ -237,13 +248,17 @@ def _numbers(
     for row, value in enumerate(values):
         if is_missing(value):
             continue
-        if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        if isinstance(value, bool | np.bool_ | np.timedelta64) or not isinstance(value, _REAL):
             problems.append(Problem(row, column.name, describe(value), EXPECTED["numeric"]))
         elif isinstance(value, int | np.integer) and abs(int(value)) > EXACT_INTEGER:
             problems.append(Problem(row, column.name, describe(value), "an integer of at most 2^53, or a float"))
         else:
             out[row] = value
     return out
+
+
+def _beyond_exact(values: NDArray[Any]) -> bool:
+    return len(values) > 0 and (int(values.max()) > EXACT_INTEGER or int(values.min()) < -EXACT_INTEGER)
 
 
 def _booleans(
@@ -253,9 +268,7 @@ def _booleans(
         return values.astype(np.float64)
 
     def convert(value: Any) -> float | None:
-        return (
-            float(value) if isinstance(value, bool | int | float | np.bool_ | np.number) and value in {0, 1} else None
-        )
+        return float(value) if isinstance(value, _REAL | np.bool_) and value in {0, 1} else None
 
     return _each(column, values, problems, convert)
 
@@ -281,7 +294,7 @@ def days_of(value: Any) -> float | None:
     if not isinstance(value, datetime):
         return None
     moment = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    return moment.timestamp() / 86_400
+    return ((moment - EPOCH) // timedelta(microseconds=1)) / 86_400e6  # as the array path divides
 
 
 def _codes(

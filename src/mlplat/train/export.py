@@ -101,7 +101,7 @@ def _distance(expected: Prediction, found: Prediction) -> float:
     if expected.probabilities is not None and found.probabilities is not None:
         right, seen = expected.probabilities, found.probabilities
     else:
-        right, seen = expected.values.astype(np.float64), found.values
+        right, seen = expected.values.astype(np.float64), found.values  # noqa: PD011  # not of pandas
     return float(np.nanmax(np.abs(seen - right))) if right.shape == seen.shape else float("inf")
 
 

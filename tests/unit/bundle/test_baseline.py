@@ -1,0 +1,52 @@
+"""The baseline: each value is counted once, in the bin that its edges say."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from mlplat.bundle.baseline import Baseline, Histogram, column_edges, decile_edges
+from mlplat.bundle.features import CategoryColumn, NumericColumn
+
+VALUES = st_numpy.arrays(np.float32, st.integers(1, 50), elements=st.floats(-1e6, 1e6, width=32))
+
+
+@given(values=VALUES)
+def test_every_value_is_counted_once(values: Any) -> None:
+    histogram = Histogram.of(values, decile_edges(values))
+    assert sum(histogram.counts) == len(values)
+    assert len(histogram.counts) == len(histogram.edges) + 1 <= 10
+
+
+@given(values=VALUES)
+def test_a_bin_holds_what_is_at_least_its_lower_and_less_than_its_upper_edge(values: Any) -> None:
+    histogram = Histogram.of(values, decile_edges(values))
+    edges = [-np.inf, *histogram.edges, np.inf]
+    wanted = [int(((values >= low) & (values < high)).sum()) for low, high in pairwise(edges)]
+    assert list(histogram.counts) == wanted
+
+
+def test_a_category_has_a_bin_for_unknown_each_category_and_missing() -> None:
+    column = CategoryColumn(name="c", categories=("a", "b"), missing=True)
+    codes = np.array([-1, 0, 0, 1, 2, 2, 2], dtype=np.float32)
+    assert Histogram.of(codes, column_edges(column, codes)).counts == (1, 2, 1, 3)
+
+
+def test_a_constant_column_has_one_edge() -> None:
+    values = np.full(5, 3.0, dtype=np.float32)
+    assert Histogram.of(values, column_edges(NumericColumn(name="x"), values)) == Histogram(edges=(3.0,), counts=(0, 5))
+
+
+def test_counts_must_fit_the_edges() -> None:
+    with pytest.raises(ValueError, match="one count more than edges"):
+        Histogram(edges=(1.0,), counts=(1,))
+
+
+def test_a_baseline_survives_json() -> None:
+    histogram = Histogram(edges=(0.5,), counts=(1, 2))
+    baseline = Baseline(rows=3, features={"x": histogram}, predictions=histogram)
+    assert Baseline.model_validate_json(baseline.model_dump_json()) == baseline
