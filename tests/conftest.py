@@ -1,5 +1,6 @@
-"""Fixtures for all tests: a version to publish, and a real S3 server."""
+"""Fixtures for all tests: a version to publish, a real S3 server, and a proxy before it that loses replies."""
 
+import http.client
 import os
 import shutil
 import socket
@@ -10,8 +11,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from threading import Event, Thread
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pyarrow as pa
@@ -150,3 +154,90 @@ def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return s3_server
+
+
+class Proxy:
+    """An HTTP proxy before the S3 server; `lose` and `stall` say for which requests (method, path)."""
+
+    def __init__(self, upstream: str) -> None:
+        self.lose: Callable[[str, str], bool] = lambda _method, _path: False
+        self.stall: Callable[[str, str], bool] = lambda _method, _path: False
+        self.lost: list[str] = []
+        self.ended = Event()
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(self) -> None:
+                self.raw_requestline = self.rfile.readline(65537)
+                if not self.raw_requestline or not self.parse_request():
+                    self.close_connection = True
+                    return
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if proxy.stall(self.command, self.path):
+                    proxy.ended.wait()
+                    self.close_connection = True
+                    return
+                connection = http.client.HTTPConnection(urlsplit(upstream).netloc)
+                try:
+                    connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                    for name, value in self.headers.items():
+                        connection.putheader(name, value)
+                    connection.endheaders(body)
+                    response = connection.getresponse()
+                    data = response.read()
+                finally:
+                    connection.close()
+                if proxy.lose(self.command, self.path):
+                    proxy.lost.append(f"{self.command} {self.path}")
+                    self.close_connection = True
+                    return
+                self.send_response_only(response.status, response.reason)
+                for name, value in response.getheaders():
+                    if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                        self.send_header(name, value)
+                length = response.getheader("Content-Length") if self.command == "HEAD" else str(len(data))
+                self.send_header("Content-Length", length or "0")
+                self.end_headers()
+                self.wfile.write(data)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def end(self) -> None:
+        self.ended.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def proxy(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The way to the S3 server for this test."""
+    between = Proxy(s3.endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", between.endpoint)
+    yield between
+    between.end()
+
+
+def first_time(chosen: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
+    """Choose only the first of the chosen requests."""
+    seen: list[str] = []
+
+    def choose(method: str, path: str) -> bool:
+        if seen or not chosen(method, path):
+            return False
+        seen.append(path)
+        return True
+
+    return choose
+
+
+@pytest.fixture
+def once() -> Callable[[Callable[[str, str], bool]], Callable[[str, str], bool]]:
+    """Make a choice of requests that chooses only once."""
+    return first_time

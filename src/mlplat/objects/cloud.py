@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -171,7 +171,8 @@ class CloudObjects:
         try:
             yield cast("BinaryIO", output)
         except BaseException as error:
-            target.__exit__(type(error), error, error.__traceback__)  # ends the upload without an object
+            with suppress(BaseError, OSError):  # without a network the parts stay until the bucket's own clean-up
+                target.__exit__(type(error), error, error.__traceback__)  # ends the upload without an object
             raise
         with self._explained("write", key):
             target.close()
@@ -190,7 +191,7 @@ class CloudObjects:
     def _explained(self, doing: str, key: str) -> Iterator[None]:
         try:
             yield
-        except (BaseError, FileNotFoundError) as error:
+        except (BaseError, OSError) as error:  # obstore's streams raise OSError
             raise explain(error, doing, f"{self.url}/{key}".rstrip("/")) from error
 
 

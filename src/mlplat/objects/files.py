@@ -37,7 +37,7 @@ HINTS = {
     errno.EACCES: "Give the user that runs this the right to read and write the folder.",
     errno.EPERM: "Give the user that runs this the right to read and write the folder.",
     errno.ENOTDIR: "A part of the path is a file: name a folder.",
-    errno.EEXIST: "A part of the path is a file: name a folder.",
+    errno.EISDIR: "A folder of that name is there: choose another name, or remove it.",
     errno.ENOENT: "Create the folder, or mount the volume that holds it.",
     errno.ESTALE: "The network file system lost the folder: mount it again.",
 }
@@ -91,6 +91,8 @@ class FileObjects:
                     write_file(temporary, data)
                     make_folder(path.parent)
                     placed = place(temporary, path)
+            if not placed and path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             # Also when another process placed it: the caller builds on it, and that process may not have come this far.
             self._sync_folders(path.parent)
             return placed

@@ -60,7 +60,7 @@ def prune(
     spared = {manifest.version for manifest in newest[len(newest) - (keep or 0) :]} | _named(store, model, now)
     gone = [m for m in newest if m.version not in spared and _published(store, m) < now - older_than]
     if not dry_run:
-        gone = [manifest for manifest in gone if _remove(store, manifest, now)]
+        gone = [manifest for manifest in gone if _remove(store, manifest)]
     removed = {manifest.version for manifest in gone}
     left = [m for m in (manifests if dry_run else _manifests(store, model)).values() if m.version not in removed]
     files = _unneeded(store, model, left, now)
@@ -98,16 +98,20 @@ def recently(history: list[Move], since: datetime) -> set[str]:
     return {history[-1].version} | {move.version for move, end in zip(history, ends, strict=False) if end >= since}
 
 
-def _remove(store: Store, manifest: Manifest, now: datetime) -> bool:
+def _remove(store: Store, manifest: Manifest) -> bool:
     """Remove a manifest; put it back if an alias was moved to it at the same moment."""
     key = keys.manifest(manifest.model, manifest.version)
-    if manifest.version in _named(store, manifest.model, now):
+    if _is_current(store, manifest):
         return False
     store.objects.delete(key)
-    if manifest.version in _named(store, manifest.model, now):
+    if _is_current(store, manifest):
         store.objects.put_if_absent(key, seal(manifest))
         return False
     return True
+
+
+def _is_current(store: Store, manifest: Manifest) -> bool:
+    return any(move.version == manifest.version for move in store.aliases(manifest.model).values())
 
 
 def _unneeded(store: Store, model: str, left: list[Manifest], now: datetime) -> dict[str, int]:
