@@ -22,7 +22,7 @@ MIN_ROWS = 10
 MIN_ROWS_PER_CLASS = 5
 MAX_INTEGER_CLASSES = 20
 """An integer target with more different values than this is a regression, unless the task says otherwise."""
-_ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|index|key)$|^unnamed: 0$|[a-z]I[dD]$", re.IGNORECASE)
+_ID_NAME = re.compile(r"(?i:(^|[_\W])(id|uuid|guid|index|key)$|^unnamed: 0$)|[a-z]I[dD]$")
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,17 @@ def _id_like(name: str, column: RawColumn) -> str | None:
         if different > 0.9 * len(values):
             return f"id-like: {different} different strings in {len(values)} rows"
     if column.kind == "numeric" and len(values) == len(column.cells) > MIN_ROWS:
-        if (values % 1 != 0).any() or len(np.unique(values)) < len(values):
+        if not _are_whole(values) or len(np.unique(values)) < len(values):
             return None
         if _ID_NAME.search(name):
             return "id-like: another integer in each row"
         if (np.diff(values) == 1).all():
             return "id-like: it counts the rows"
     return None
+
+
+def _are_whole(numbers: NDArray[Any]) -> bool:
+    return bool(np.isfinite(numbers).all() and (numbers == np.floor(numbers)).all())
 
 
 def _encode_target(
@@ -147,7 +151,7 @@ def _encode_target(
     if numbers is not None:
         _refuse_infinite(table, target, numbers)
     if task is None:
-        few = numbers is None or ((numbers % 1 == 0).all() and len(np.unique(numbers)) <= MAX_INTEGER_CLASSES)
+        few = numbers is None or (_are_whole(numbers) and len(np.unique(numbers)) <= MAX_INTEGER_CLASSES)
         task = "classification" if few else "regression"
     if task == "classification":
         y, classes = _encode_classes(table, target, column)
@@ -168,7 +172,7 @@ def _refuse_infinite(table: Table, name: str, numbers: NDArray[Any]) -> None:
 
 def _encode_classes(table: Table, target: str, column: RawColumn) -> tuple[NDArray[Any], tuple[Label, ...]]:
     labels: list[Label] = list(map(str, column.cells)) if column.kind == "date" else column.cells.tolist()
-    if column.kind == "numeric" and (column.cells % 1 == 0).all():
+    if column.kind == "numeric" and _are_whole(column.cells):
         labels = list(map(int, column.cells))
     counts = Counter(labels)
     if len(counts) == 1:

@@ -113,6 +113,6 @@ def type_name(annotation: Any) -> str:
 
 
 def _default_text(value: Any) -> str:
-    if value is None:
+    if value is None or value == ():
         return "none"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

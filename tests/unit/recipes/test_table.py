@@ -1,0 +1,188 @@
+"""Reading data: every fault is an error that names the file, the line, the column and what was expected."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mlplat.errors import DataError, NotFoundError, UsageError
+from mlplat.recipes import Dataset, read_table
+
+
+def written(folder: Path, content: bytes | str, name: str = "data.csv") -> str:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+def csv(header: str, rows: list[str]) -> str:
+    return "\n".join([header, *rows]) + "\n"
+
+
+TWENTY = [f"{i},{'ab'[i % 2]}" for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty, expected a header line and rows"),
+        (b" \n\n", "is empty"),
+        (b"a,b\n", "has a header line and no rows"),
+        (b"a,b,a\n1,2,3\n", "line 1: the name 'a' is there more than once"),
+        (b"a,,c\n1,2,3\n", "line 1: column 2 has no name"),
+        (b"a,b\n1,2\n\n3\n", "line 4: found 1 cells, expected 2 as in the header"),
+        (b'a,b\n"1\n1",2\n3,4,5\n', "line 4: found 3 cells, expected 2"),
+        (b"\x89PNG\r\n\x00\x01", "is a binary file, expected CSV or Parquet"),
+        ("a,b\n1,é\n".encode("latin1"), "line 2: found the byte 0xe9, expected UTF-8 text"),
+        ("a,b\n1,2\n".encode("utf-16"), "is UTF-16 text, expected UTF-8"),
+        (b"PAR1 no parquet", "is a damaged Parquet file"),
+        (gzip.compress(b"a,b\n1,2\n")[:-9], "is a damaged compressed file"),
+        (b"\x28\xb5\x2f\xfd\x00", "is a damaged compressed file"),
+    ],
+)
+def test_a_file_that_is_no_table_is_a_data_error(tmp_path: Path, content: bytes, message: str) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(DataError) as caught:
+        read_table(path)
+    assert path in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_is_not_found_and_a_directory_is_a_data_error(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"There is no file .*nothing\.csv"):
+        read_table(tmp_path / "nothing.csv")
+    with pytest.raises(DataError, match="is a directory, expected a CSV or Parquet file"):
+        read_table(tmp_path)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_table(written(tmp_path, "a\n1\n") + "/below")
+    with pytest.raises(UsageError, match="unknown scheme"):
+        read_table("ftp://host/data.csv")
+
+
+def test_plain_gzip_zstandard_file_url_and_byte_order_mark_read_alike(tmp_path: Path) -> None:
+    text = csv("x,y", TWENTY).encode()
+    with pa.output_stream(str(tmp_path / "z.csv.zst"), compression="zstd") as stream:
+        stream.write(text)
+    sources = [
+        written(tmp_path, text),
+        written(tmp_path, gzip.compress(text), "g.csv.gz"),
+        str(tmp_path / "z.csv.zst"),
+        "file://" + written(tmp_path, text, "with space.csv").replace(" ", "%20"),
+        written(tmp_path, b"\xef\xbb\xbf" + text, "bom.csv"),
+    ]
+    tables = [read_table(source) for source in sources]
+    assert all(table.arrow.equals(tables[0].arrow) for table in tables)
+    assert tables[0].sha256 == tables[3].sha256 != tables[1].sha256
+
+
+def test_an_object_store_is_read_as_a_path_is(tmp_path: Path, s3: Any) -> None:
+    from mlplat.objects import open_objects
+
+    url = s3.new_url()
+    text = csv("x,y", TWENTY)
+    open_objects(url).put_if_absent("data.csv", text.encode())
+    assert read_table(f"{url}/data.csv").sha256 == read_table(written(tmp_path, text)).sha256
+    with pytest.raises(NotFoundError):
+        read_table(f"{url}/nothing.csv")
+
+
+def test_kinds_are_inferred_from_text(tmp_path: Path) -> None:
+    path = written(tmp_path, csv("n,b,d,t,c,m", ["1.5,TRUE,2026-01-31,2026-01-31T08:00:00Z,x,", ",false,,,,9"]))
+    table = read_table(path)
+    columns = {name: table.column(name) for name in table.names}
+    assert {name: column.kind for name, column in columns.items()} == {
+        "n": "numeric",
+        "b": "boolean",
+        "d": "date",
+        "t": "date",
+        "c": "category",
+        "m": "numeric",
+    }
+    assert columns["b"].cells.tolist() == [True, False]
+    assert columns["c"].cells.tolist() == ["x", None]
+    assert [column.missing.tolist() for column in columns.values()] == [
+        [False, True],
+        [False, False],
+        [False, True],
+        [False, True],
+        [False, True],
+        [True, False],
+    ]
+
+
+def test_kinds_of_parquet_are_its_types(tmp_path: Path) -> None:
+    moment = pd.Timestamp("2026-01-31T08:00")
+    frame = pd.DataFrame(
+        {
+            "i": pd.array([1, None], dtype="Int64"),
+            "b": pd.array([True, None], dtype="boolean"),
+            "t": [moment, pd.NaT],
+            "z": pd.to_datetime([moment, pd.NaT]).tz_localize("Europe/Rome"),
+            "s": ["2026-01-31", None],
+            "c": pd.Categorical(["x", None]),
+            "f": ["true", "1"],
+        }
+    )
+    frame.to_parquet(tmp_path / "data.parquet")
+    table = read_table(tmp_path / "data.parquet")
+    columns = {name: table.column(name) for name in table.names}
+    kinds = ["numeric", "boolean", "date", "date", "date", "category", "category"]
+    assert [column.kind for column in columns.values()] == kinds
+    assert [column.missing.tolist() for column in columns.values()] == [[False, True]] * 6 + [[False, False]]
+    assert str(columns["z"].cells[0]) == "2026-01-31T07:00:00.000000"
+
+
+def test_a_parquet_type_that_no_model_takes_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [[1.0], [2.0]], "n": [1, 2]}), tmp_path / "data.parquet")
+    table = read_table(tmp_path / "data.parquet")
+    with pytest.raises(DataError, match=r"column 'x' holds list.*, expected numbers, booleans, dates or strings"):
+        table.column("x")
+    with pytest.raises(DataError, match="column 'n' holds int64, expected strings"):
+        table.column("n", category=True)
+
+
+def test_parquet_with_equal_names_or_no_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"]), path)
+    with pytest.raises(DataError, match="'x' is there more than once"):
+        read_table(path)
+    pq.write_table(pa.table({"x": pa.array([], pa.float64())}), path)
+    with pytest.raises(DataError, match="has no rows"):
+        read_table(path)
+
+
+def test_one_word_among_many_numbers_is_named_with_its_line(tmp_path: Path) -> None:
+    rows = [f"{i}.5,{'ab'[i % 2]}" for i in range(40)]
+    rows[16] = "n/a,a"
+    with pytest.raises(DataError, match=r"line 18, column 'x': found \"n/a\", expected a number as in nearly all"):
+        Dataset.from_table(read_table(written(tmp_path, csv("x,y", rows))), target="y")
+
+
+def test_one_wrong_date_among_many_is_named_with_its_line(tmp_path: Path) -> None:
+    rows = [f"2026-01-{1 + i % 28:02},{'ab'[i % 2]}" for i in range(40)]
+    rows[3] = "2026-02-31,a"
+    with pytest.raises(DataError, match=r"line 5, column 'x': found \"2026-02-31\", expected a date"):
+        Dataset.from_table(read_table(written(tmp_path, csv("x,y", rows))), target="y")
+
+
+def test_a_few_different_numbers_among_words_are_categories(tmp_path: Path) -> None:
+    rows = [f"{['0', '1', '2', '3+'][i % 4]},{'ab'[i % 2]}" for i in range(40)]
+    data = Dataset.from_table(read_table(written(tmp_path, csv("x,y", rows))), target="y")
+    assert data.columns["x"].kind == "category"
+
+
+def test_lines_are_counted_over_blank_lines_and_quoted_cells(tmp_path: Path) -> None:
+    rows = [f'"{i}\n{i}",1,{"ab"[i % 2]}' for i in range(10)] + ["", "x,inf,a"] + ["x,1,b"] * 9
+    table = read_table(written(tmp_path, csv("t,n,y", rows)))
+    assert [table.where(row) for row in (0, 1, 9, 10, 11)] == ["line 2", "line 4", "line 20", "line 23", "line 24"]
+
+
+def test_a_missing_column_is_named_with_what_is_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"lacks the columns 'p', 'q'; found the columns 'x', 'y'"):
+        read_table(written(tmp_path, csv("x,y", TWENTY))).require(["x", "p", "q"])
+    with pytest.raises(DataError, match="Separate the columns with commas"):
+        read_table(written(tmp_path, "x;y\n1;2\n")).require(["x"])
