@@ -31,7 +31,7 @@ class DrainingServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_seconds: float) -> None:
         super().__init__(config)
-        self._lifecycle = lifecycle
+        self.lifecycle = lifecycle
         self._drain_seconds = drain_seconds
         self._close_at: float | None = None
 
@@ -41,7 +41,7 @@ class DrainingServer(uvicorn.Server):
             self.force_exit = True
         elif sig == signal.SIGTERM and self._close_at is None:
             self._close_at = time.monotonic() + self._drain_seconds
-            self._lifecycle.drain()
+            self.lifecycle.drain()
             logs.get().info("draining", seconds=self._drain_seconds)
         else:
             self.should_exit = True
@@ -60,10 +60,29 @@ def run(settings: ServeSettings) -> None:
         MlplatError: if the address cannot be listened on.
         UsageError: if there are no API keys where they should be.
     """
+    server = make_server(settings)
+    listener = listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    logs.get().info(
+        "listening",
+        url=f"http://{_shown(host)}:{port}",
+        model=settings.model,
+        version=settings.version,
+        alias=settings.alias,
+    )
+    server.run(sockets=[listener])
+    logs.get().info("stopped")
+
+
+def make_server(settings: ServeSettings) -> DrainingServer:
+    """A server with all that it needs; it neither listens nor loads yet.
+
+    Raises:
+        UsageError: if there are no API keys where they should be.
+    """
     metrics = ServeMetrics()
-    source = Source(settings.store, settings.model, settings.version, settings.alias)
     lifecycle = Lifecycle(
-        source,
+        Source(settings.store, settings.model, settings.version, settings.alias),
         Cache(settings.cache, max_bytes=settings.cache_bytes),
         metrics,
         threads=settings.threads,
@@ -78,7 +97,6 @@ def run(settings: ServeSettings) -> None:
         settings.drain_unready,
     )
     keys = KeyRing((settings.api_keys or "").split(","), settings.api_keys_path)
-    listener = listen(settings.host, settings.port)
     config = uvicorn.Config(
         create_app(lifecycle, metrics, keys, rules),
         http="httptools",
@@ -90,17 +108,7 @@ def run(settings: ServeSettings) -> None:
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=int(settings.deadline_seconds) + FINISH_SECONDS,
     )
-    host, port = listener.getsockname()[:2]
-    logs.get().info(
-        "listening",
-        url=f"http://{_shown(host)}:{port}",
-        model=settings.model,
-        version=settings.version,
-        alias=settings.alias,
-        keys=keys.required,
-    )
-    DrainingServer(config, lifecycle, settings.drain_seconds).run(sockets=[listener])
-    logs.get().info("stopped")
+    return DrainingServer(config, lifecycle, settings.drain_seconds)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,281 @@
+"""The routes over real HTTP."""
+
+import io
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+
+from mlplat.store import open_store
+
+from .conftest import Running, Start
+
+FLOWER = [5.1, 3.5, 1.4, 0.2]
+NAMES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+
+
+def test_one_row_is_answered_in_full(iris: Running) -> None:
+    answer = iris.predict({"features": FLOWER}).json()
+    datetime.strptime(answer.pop("timestamp"), "%Y-%m-%dT%H:%M:%SZ")  # noqa: DTZ007 - its form is tested
+    probabilities = answer.pop("probabilities")
+    assert list(probabilities) == ["setosa", "versicolor", "virginica"]
+    assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert answer.pop("confidence") == probabilities["setosa"] > 0.9
+    assert answer == {"prediction": "setosa", "prediction_index": 0, "model_name": "iris", "model_version": "v1"}
+
+
+def test_a_row_by_name_has_the_same_answer(iris: Running) -> None:
+    by_name = iris.predict(dict(zip(NAMES, FLOWER, strict=True))).json()
+    by_position = iris.predict({"features": FLOWER}).json()
+    assert by_name | {"timestamp": ""} == by_position | {"timestamp": ""}
+
+
+def test_rows_are_answered_as_lists(iris: Running) -> None:
+    answer = iris.predict({"features": [FLOWER, [6.7, 3.0, 5.2, 2.3]]}).json()
+    assert answer["predictions"] == ["setosa", "virginica"]
+    assert answer["prediction_indices"] == [0, 2]
+    assert len(answer["confidences"]) == 2
+    assert "probabilities" not in answer
+    answer = iris.predict({"features": [FLOWER], "return_probabilities": True}).json()
+    assert answer["probabilities"][0]["setosa"] == answer["confidences"][0]
+
+
+def test_the_answers_are_scikit_learns(iris: Running, trained: Path) -> None:
+    store = open_store(str(trained))
+    estimator = joblib.load(io.BytesIO(store.read_file(store.manifest("iris", "v1"), "model.joblib")))
+    rows = np.random.default_rng(0).uniform([4, 2, 1, 0], [8, 4.5, 7, 2.5], (100, 4)).astype(np.float32)
+    answer = iris.predict({"features": rows.tolist(), "return_probabilities": True}).json()
+    found = np.array([[row[name] for name in ("setosa", "versicolor", "virginica")] for row in answer["probabilities"]])
+    assert np.abs(found - estimator.predict_proba(rows)).max() < 1e-5
+
+
+def test_the_probes_and_the_version(iris: Running) -> None:
+    assert iris.client.get("/health").json() == {"status": "ok"}
+    assert iris.client.get("/ready").json() == {"status": "ready", "model_name": "iris", "model_version": "v1"}
+    version = iris.client.get("/version").json()
+    assert (version["model_version"], version["alias"], version["runtime"]) == ("v1", None, "onnx")
+    assert iris.client.head("/health").status_code == 200
+
+
+def test_metrics_count_requests_by_route_and_status(iris: Running) -> None:
+    def count() -> float:
+        text = iris.client.get("/metrics").text
+        found = re.search(r'mlplat_requests_total{route="/predict",status="422"} (\S+)', text)
+        return float(found.group(1)) if found else 0.0
+
+    before = count()
+    iris.predict({"features": [1]})
+    assert count() == before + 1
+    text = iris.client.get("/metrics").text
+    assert 'mlplat_model_info{model="iris",version="v1"} 1.0' in text
+    assert "mlplat_ready 1.0" in text
+    assert "process_resident_memory_bytes" in text
+
+
+def test_unknown_paths_share_one_label(iris: Running) -> None:
+    iris.client.get("/some/random/path")
+    assert "random" not in iris.client.get("/metrics").text
+
+
+def test_the_docs_load_nothing_from_other_hosts(iris: Running) -> None:
+    page = iris.client.get("/docs")
+    assert page.status_code == 200
+    references = re.findall(r"""(?:src|href|url)\s*[=:]\s*['"]([^'"]+)""", page.text)
+    assert references
+    assert [reference for reference in references if "//" in reference] == []
+    for reference in references:
+        assert iris.client.get("/" + reference).status_code == 200
+
+
+def test_every_example_of_the_openapi_document_works(iris: Running, trained: Path, start: Start) -> None:
+    forecast = start(str(trained), model="forecast", version="v1").ready()
+    customers = start(str(trained), model="customers", version="v1").ready()
+    for running in (iris, forecast, customers):
+        body = running.client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+        content = body["content"]["application/json"]
+        examples = [content["example"]] if "example" in content else [e["value"] for e in content["examples"].values()]
+        assert examples
+        for example in examples:
+            answer = running.predict(example)
+            assert answer.status_code == 200, answer.text
+
+
+def test_the_columns_of_the_model_are_described(trained: Path, start: Start) -> None:
+    customers = start(str(trained), model="customers", version="v1").ready()
+    body = customers.client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+    columns = body["content"]["application/json"]["schema"]["anyOf"][1]["properties"]
+    assert columns["age"] == {"type": ["number", "null"]}
+    assert columns["member"] == {"type": "boolean"}
+    assert columns["since"] == {"type": "string", "format": "date-time"}
+    assert columns["plan"] == {"type": ["string", "null"], "examples": ["basic", "pro"]}
+
+
+def test_a_table_with_categories_dates_and_missing_values_is_served(trained: Path, start: Start) -> None:
+    customers = start(str(trained), model="customers", version="v1").ready()
+    row = {"age": None, "plan": "gold", "member": True, "since": "2024-01-05"}
+    assert customers.predict(row).json()["prediction"] == "no"
+    answer = customers.predict(row | {"member": None})
+    assert answer.status_code == 422
+    assert "training saw no missing values" in answer.json()["error"]
+
+
+class TestForecast:
+    def test_the_last_values_give_the_next(self, trained: Path, start: Start) -> None:
+        forecast = start(str(trained), model="forecast", version="v1").ready()
+        values = [float(i) for i in range(20)]
+        one = forecast.predict({"values": values}).json()
+        assert isinstance(one["prediction"], float)
+        assert "predictions" not in one
+        assert forecast.predict({"values": values[-5:]}).json()["prediction"] == one["prediction"]
+
+    def test_a_horizon_feeds_each_prediction_back(self, trained: Path, start: Start) -> None:
+        forecast = start(str(trained), model="forecast", version="v1").ready()
+        values = [50.0, 51.0, 52.0, 53.0, 54.0]
+        many = forecast.predict({"values": values, "horizon": 3}).json()["predictions"]
+        for expected in many:
+            answer = forecast.predict({"values": values}).json()["prediction"]
+            assert answer == pytest.approx(expected, rel=1e-6)
+            values = [*values[1:], answer]
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("method", "path", "status", "code"),
+        [
+            ("GET", "/nothing", 404, "not_found"),
+            ("GET", "/predict", 405, "method_not_allowed"),
+            ("POST", "/health", 405, "method_not_allowed"),
+        ],
+    )
+    def test_routes(self, iris: Running, method: str, path: str, status: int, code: str) -> None:
+        answer = iris.client.request(method, path)
+        assert answer.status_code == status
+        assert answer.json()["code"] == code
+        assert answer.json()["error"]
+        assert (status != 405) or answer.headers["allow"]
+
+    @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream"])
+    def test_a_wrong_content_type_is_a_415(self, iris: Running, kind: str) -> None:
+        answer = iris.client.post("/predict", content=b'{"features": [1, 2, 3, 4]}', headers={"Content-Type": kind})
+        assert answer.status_code == 415
+        assert kind in answer.json()["error"]
+
+    @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "application/vnd.x+json"])
+    def test_json_by_any_name_is_taken(self, iris: Running, kind: str) -> None:
+        body = json.dumps({"features": FLOWER})
+        assert iris.client.post("/predict", content=body, headers={"Content-Type": kind}).status_code == 200
+
+    def test_a_compressed_body_is_a_415(self, iris: Running) -> None:
+        answer = iris.predict({"features": FLOWER}, headers={"Content-Encoding": "gzip"})
+        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_encoding")
+
+    @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"null", b"\xff"])
+    def test_what_is_no_json_object_is_a_400(self, iris: Running, body: bytes) -> None:
+        answer = iris.client.post("/predict", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400
+
+    def test_too_many_rows_are_a_422(self, iris: Running) -> None:
+        answer = iris.predict({"features": [FLOWER] * 101})
+        assert (answer.status_code, answer.json()["code"]) == (422, "too_many_rows")
+
+    def test_a_large_body_is_refused_before_it_is_sent(self, iris: Running) -> None:
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100001\r\n\r\n"
+        with iris.raw(head) as connection:
+            answer = connection.makefile("rb").read()  # the server closes
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b'"code":"body_too_large"' in answer
+
+    def test_a_large_body_without_a_length_is_refused_on_the_way(self, iris: Running) -> None:
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+        with iris.raw(head + chunk + chunk) as connection:
+            answer = connection.recv(100)  # then a reset, since the rest of the body is never read
+        assert answer.startswith(b"HTTP/1.1 413 ")
+
+    def test_a_slow_body_is_a_408(self, trained: Path, start: Start) -> None:
+        running = start(str(trained), model="iris", version="v1", body_seconds=0.1).ready()
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+        with running.raw(head) as connection:
+            answer = connection.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b'"code":"body_timeout"' in answer
+
+    def test_a_client_that_leaves_in_its_body_harms_no_one(self, iris: Running) -> None:
+        iris.raw(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{").close()
+        assert iris.predict({"features": FLOWER}).status_code == 200
+
+    def test_a_failure_inside_is_a_500_without_its_details(self, trained: Path, start: Start) -> None:
+        running = start(str(trained), model="iris", version="v1").ready()
+        break_predictor(running, RuntimeError("secret detail"))
+        answer = running.predict({"features": FLOWER})
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+        assert "secret" not in answer.text
+
+    def test_a_prediction_that_takes_too_long_is_a_503(self, trained: Path, start: Start) -> None:
+        running = start(str(trained), model="iris", version="v1", deadline_seconds=0.05).ready()
+        served = running.server.lifecycle.current
+        assert served is not None
+
+        async def never(*_: Any) -> Any:
+            import asyncio
+
+            await asyncio.get_running_loop().create_future()
+
+        served.batcher.predict = never  # type: ignore[method-assign]
+        answer = running.predict({"features": FLOWER})
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+
+
+def break_predictor(running: Running, error: Exception) -> None:
+    served = running.server.lifecycle.current
+    assert served is not None
+
+    def fail(_: Any) -> Any:
+        raise error
+
+    served.batcher._predict = fail
+
+
+class TestKeys:
+    @pytest.fixture
+    def guarded(self, trained: Path, start: Start, tmp_path: Path) -> Running:
+        file = tmp_path / "keys"
+        file.write_text("open-sesame\n")
+        return start(str(trained), model="iris", version="v1", api_keys_path=file).ready()
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"X-API-Key": "open-sesame"},
+            {"Authorization": "Bearer open-sesame"},
+            {"Authorization": "bearer open-sesame"},
+        ],
+    )
+    def test_a_key_in_either_header_lets_in(self, guarded: Running, headers: dict[str, str]) -> None:
+        assert guarded.predict({"features": FLOWER}, headers=headers).status_code == 200
+
+    @pytest.mark.parametrize(
+        "headers",
+        [{}, {"X-API-Key": "wrong"}, {"Authorization": "Basic open-sesame"}, {"Authorization": "open-sesame"}],
+    )
+    def test_without_a_right_key_it_is_a_401(self, guarded: Running, headers: dict[str, str]) -> None:
+        answer = guarded.predict({"features": FLOWER}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+    def test_only_the_probes_and_metrics_are_open(self, guarded: Running) -> None:
+        for path in ("/health", "/ready", "/metrics"):
+            assert guarded.client.get(path).status_code == 200
+        for path in ("/version", "/docs", "/openapi.json", "/nothing"):
+            assert guarded.client.get(path).status_code == 401
+
+    def test_keys_given_as_a_setting_let_in(self, trained: Path, start: Start) -> None:
+        running = start(str(trained), model="iris", version="v1", api_keys="a, b")
+        assert running.client.get("/version", headers={"X-API-Key": "b"}).status_code == 200
+        assert running.client.get("/version").status_code == 401
