@@ -180,6 +180,8 @@ def describe(value: Any) -> str:
     """A raw value as an error message shows it, cut to a readable length."""
     if is_missing(value):
         return "a missing value"
+    if isinstance(value, np.generic):  # as Python writes it: 5.0, not np.float64(5.0)
+        value = str(value) if isinstance(value, np.datetime64) else value.item()
     try:
         text = (
             f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)

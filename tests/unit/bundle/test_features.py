@@ -185,6 +185,11 @@ def test_any_value_can_be_described_in_a_line_of_a_message(value: Any) -> None:
     assert 0 < len(describe(value)) <= 40
 
 
+def test_a_numpy_value_is_described_as_a_python_one() -> None:
+    values = [np.float64("inf"), np.bool_(1), np.str_("x"), np.datetime64("2026-01-31")]
+    assert [describe(value) for value in values] == ["inf", "true", '"x"', '"2026-01-31"']
+
+
 def test_missing_values_are_none_nan_and_nat() -> None:
     missing = [None, float("nan"), np.float32("nan"), np.datetime64("NaT"), pd.NaT]
     assert all(is_missing(value) for value in missing)

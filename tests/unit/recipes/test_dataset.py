@@ -1,6 +1,7 @@
 """A data set: targets become classes or numbers, what names only its row is left out, faults are named."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,11 @@ from mlplat.recipes import Dataset, read_table
 from mlplat.recipes.inference import encode, infer_features
 
 
-def table_of(folder: Path, **columns: list[object]) -> Dataset:
+def table_of(folder: Path, **columns: Any) -> Dataset:
     task = columns.pop("task", None)
     options = columns.pop("options", {})
     pd.DataFrame(columns).to_csv(folder / "data.csv", index=False)
-    return Dataset.from_table(read_table(folder / "data.csv"), target="y", task=task, **options)  # type: ignore[arg-type]
+    return Dataset.from_table(read_table(folder / "data.csv"), target="y", task=task, **options)
 
 
 X = [float(i % 7) for i in range(20)]
@@ -42,14 +43,14 @@ def test_the_task_is_inferred_from_the_target(
 
 
 def test_the_task_can_be_said(tmp_path: Path) -> None:
-    assert table_of(tmp_path, x=X, y=[1, 2] * 10, task="regression").task == "regression"  # type: ignore[arg-type]
-    halves = table_of(tmp_path, x=X, y=[0.5, 1.5] * 10, task="classification")  # type: ignore[arg-type]
+    assert table_of(tmp_path, x=X, y=[1, 2] * 10, task="regression").task == "regression"
+    halves = table_of(tmp_path, x=X, y=[0.5, 1.5] * 10, task="classification")
     assert halves.classes == (0.5, 1.5)
 
 
 def test_a_regression_of_words_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 2, column 'y': found \"a\", expected a number, to train a regression"):
-        table_of(tmp_path, x=X, y=Y, task="regression")  # type: ignore[arg-type]
+        table_of(tmp_path, x=X, y=Y, task="regression")
 
 
 def test_a_missing_target_is_named_with_its_line(tmp_path: Path) -> None:
@@ -122,11 +123,11 @@ def test_different_decimals_are_no_ids(tmp_path: Path) -> None:
 
 def test_columns_can_be_dropped_and_taken_as_categories(tmp_path: Path) -> None:
     options = {"drop": ["x"], "categories": ["zip"]}
-    data = table_of(tmp_path, x=X, zip=[[10115, 80331][i % 2] for i in range(20)], y=Y, options=options)  # type: ignore[arg-type]
+    data = table_of(tmp_path, x=X, zip=[[10115, 80331][i % 2] for i in range(20)], y=Y, options=options)
     assert data.columns["zip"].cells.tolist()[:2] == ["10115", "80331"]
     assert data.left_out == {"x": "asked for"}
     with pytest.raises(DataError, match="lacks the column 'nothing'"):
-        table_of(tmp_path, x=X, y=Y, options={"drop": ["nothing"]})  # type: ignore[arg-type]
+        table_of(tmp_path, x=X, y=Y, options={"drop": ["nothing"]})
 
 
 def test_features_are_learnt_from_the_training_rows_only(tmp_path: Path) -> None:
