@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from mlplat.batch import csvfile, parquetfile
+from mlplat.batch import arrays, csvfile, parquetfile
 from mlplat.batch.inputs import Source
 from mlplat.bundle.manifest import Label, Manifest
 from mlplat.errors import DataError
@@ -100,10 +100,8 @@ def added_fields(manifest: Manifest) -> pa.Schema:
 
 def labels(classes: Sequence[Label]) -> pa.Array:
     """The classes as a column holds them: of one type, text if they are of several."""
-    try:
-        return pa.array(classes)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([label_text(label) for label in classes])
+    texts = len({type(label) for label in classes}) > 1
+    return arrays.of([label_text(label) if texts else label for label in classes])
 
 
 def label_text(label: Label) -> str:
@@ -120,7 +118,7 @@ def _refuse_untextual(source: Source, fields: list[pa.Field]) -> None:
     for field in fields:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         try:
-            pa.array([], kind).cast(pa.string())
+            pa.nulls(0, kind).cast(pa.string())
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise DataError(
                 f"{source.name}: the column {field.name!r} is of type {field.type}, which CSV cannot hold.",

@@ -85,7 +85,7 @@ def read_chunks(source: Source, names: Sequence[str]) -> Iterator[Chunk]:
             rows, misfits = _with_misfits(batch, index, pending)
             yield Chunk(source, index + 1, rows, misfits, counted.position - told)
             index, told = index + rows.num_rows, counted.position
-        none = pa.record_batch([pa.array([], pa.string())] * len(names), names=list(names))
+        none = pa.record_batch([pa.nulls(0, pa.string())] * len(names), names=list(names))
         rows, misfits = _with_misfits(none, index, pending)
         yield Chunk(source, index + 1, rows, misfits, source.size - told)
 

@@ -7,12 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlplat.batch import arrays
+
 _SPECIAL = '[",\r\n]'
 
 
 def header(names: list[str]) -> bytes:
     """The header line."""
-    return bytes(render(pa.record_batch([pa.array([name], pa.string()) for name in names], names=names)))
+    return bytes(render(pa.record_batch([arrays.of([name]) for name in names], names=names)))
 
 
 def render(rows: pa.RecordBatch) -> bytes | memoryview:

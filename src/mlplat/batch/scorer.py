@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlplat.batch import csvfile
+from mlplat.batch import arrays, csvfile
 from mlplat.batch.chunks import Chunk
 from mlplat.batch.columns import Columns, labels
 from mlplat.batch.decode import Decoded, decode
@@ -81,13 +81,12 @@ class Scorer:
 
     def _answers(self, prediction: Prediction, bad: NDArray[np.bool_]) -> list[pa.Array]:
         manifest = self.predictor.manifest
-        mask = bad if bad.any() else None
-        version = pa.array([manifest.version]).take(pa.array(np.zeros(len(bad), dtype=np.int8)))
+        version = pa.repeat(pa.scalar(manifest.version), len(bad))
         if manifest.classes is None or prediction.probabilities is None:
-            return [pa.array(prediction.values, pa.float32(), mask=mask), version]
-        answers = labels(manifest.classes).take(pa.array(prediction.values, mask=mask))
+            return [arrays.numbers(prediction.values, bad), version]
+        answers = labels(manifest.classes).take(arrays.numbers(prediction.values, bad))
         by_class = np.ascontiguousarray(prediction.probabilities.T)
-        return [answers, *(pa.array(each, mask=mask) for each in by_class), version]
+        return [answers, *(arrays.numbers(each, bad) for each in by_class), version]
 
 
 def _cast(chunk: Chunk, name: str, cells: pa.Array, wanted: pa.DataType) -> pa.Array:
