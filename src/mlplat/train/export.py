@@ -58,8 +58,6 @@ def to_onnx(estimator: BaseEstimator, features: Features, task: Task, *, name: s
             (c.name, (StringTensorType if isinstance(c, StringColumn) else FloatTensorType)([None, 1]))
             for c in features.columns
         ]
-    if task == "classification" and not hasattr(estimator, "predict_proba"):
-        raise ExportError(f"{type(estimator).__name__} has no predict_proba, which a classification needs.")
     options = {id(estimator): {"zipmap": False}} if task == "classification" else None
     try:
         model = skl2onnx.convert_sklearn(
@@ -67,16 +65,29 @@ def to_onnx(estimator: BaseEstimator, features: Features, task: Task, *, name: s
         )
     except Exception as error:  # skl2onnx raises what its converters happen to raise
         raise ExportError(
-            f"{type(estimator).__name__} cannot be exported to ONNX: {type(error).__name__}: {error}.", hint=_ADVICE
+            f"{type(estimator).__name__} cannot be exported to ONNX: {_first_line(error)}.", hint=_ADVICE
         ) from error
     return bytes(model.SerializeToString())
 
 
 def sklearn_prediction(estimator: Any, table: Any, task: Task) -> Prediction:
-    """What the estimator itself answers."""
+    """What the estimator itself answers.
+
+    Raises:
+        ExportError: if a classification has no probabilities to answer with.
+    """
     if task == "classification":
+        if not hasattr(estimator, "predict_proba"):
+            raise ExportError(
+                f"{type(estimator).__name__} has no predict_proba, which a classification needs.",
+                hint="Wrap it in scikit-learn's CalibratedClassifierCV, or choose another estimator.",
+            )
         return Prediction(estimator.predict(table), estimator.predict_proba(table))
     return Prediction(np.asarray(estimator.predict(table)).reshape(-1))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def check_parity(expected: Prediction, found: Prediction, task: Task) -> None:
