@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from mlplat.batch import arrays, csvfile, parquetfile
@@ -100,8 +101,12 @@ def added_fields(manifest: Manifest) -> pa.Schema:
 
 def labels(classes: Sequence[Label]) -> pa.Array:
     """The classes as a column holds them: of one type, text if they are of several."""
-    texts = len({type(label) for label in classes}) > 1
-    return arrays.of([label_text(label) if texts else label for label in classes])
+    kinds = {type(label) for label in classes}
+    if kinds == {bool}:
+        return arrays.booleans(np.array(classes))
+    if kinds in ({int}, {float}):
+        return arrays.numbers(np.array(classes))
+    return arrays.texts([label_text(label) for label in classes])
 
 
 def label_text(label: Label) -> str:

@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 from mlplat.batch import arrays
 
 _SPECIAL = '[",\r\n]'
+_EMPTY, _LINE_FEED, _COMMA, _QUOTE = arrays.texts(["", "\n", ",", '"'])
 
 
 def header(names: list[str]) -> bytes:
     """The header line."""
-    return bytes(render(pa.record_batch([arrays.of([name]) for name in names], names=names)))
+    return bytes(render(pa.record_batch([arrays.texts([name]) for name in names], names=names)))
 
 
 def render(rows: pa.RecordBatch) -> bytes | memoryview:
@@ -22,8 +23,8 @@ def render(rows: pa.RecordBatch) -> bytes | memoryview:
     if rows.num_rows == 0:
         return b""
     *columns, last = [cells_of(column) for column in rows.columns]
-    ended = pc.binary_join_element_wise(last, "\n", "", null_handling="replace", null_replacement="")
-    lines = pc.binary_join_element_wise(*columns, ended, ",", null_handling="replace", null_replacement="")
+    ended = pc.binary_join_element_wise(last, _LINE_FEED, _EMPTY, null_handling="replace", null_replacement="")
+    lines = pc.binary_join_element_wise(*columns, ended, _COMMA, null_handling="replace", null_replacement="")
     return _bytes_of(lines)
 
 
@@ -39,7 +40,7 @@ def cells_of(column: pa.Array) -> pa.Array:
     data = bytes(_bytes_of(column))
     if not any(mark in data for mark in (b",", b'"', b"\n", b"\r")):
         return column
-    quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
+    quoted = pc.binary_join_element_wise(_QUOTE, pc.replace_substring(column, '"', '""'), _QUOTE, _EMPTY)
     return pc.if_else(pc.match_substring_regex(column, _SPECIAL), quoted, column)
 
 

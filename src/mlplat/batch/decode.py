@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mlplat.batch import arrays
 from mlplat.bundle.features import EXACT_INTEGER, TENSOR, Column, Features, Inputs, Problem, encode_column
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
@@ -86,11 +87,11 @@ def _encode_text(column: Column, cells: pa.Array, problems: list[Problem]) -> tu
     if column.kind == "numeric":
         numbers = _floats(cells)
         if numbers is not None and not _too_exact(numbers):
-            values = numbers.to_numpy(zero_copy_only=False)
+            values = arrays.floats(numbers)
             return encode_column(column, values, problems), numbers
     coded = cells.dictionary_encode(null_encoding="encode")
     raw = [parse_cell(column, text) for text in coded.dictionary.to_pylist()]
-    encoded = _encode_coded(column, raw, coded.indices.to_numpy(), problems)
+    encoded = _encode_coded(column, raw, arrays.integers(coded.indices), problems)
     if column.kind not in _TYPES:
         return encoded, None
     to, wanted = _TYPES[column.kind]
@@ -103,19 +104,19 @@ def _encode_typed(column: Column, cells: pa.Array, problems: list[Problem]) -> N
         cells = cells.dictionary_decode()
     kind = cells.type
     if column.kind == "numeric" and (pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)):
-        return encode_column(column, cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), problems)
+        return encode_column(column, arrays.floats(cells.cast(pa.float64(), safe=False)), problems)
     if column.kind == "numeric" and pa.types.is_integer(kind):
         numbers = cells.cast(pa.float64(), safe=False)
         if not _too_exact(numbers):
-            return encode_column(column, numbers.to_numpy(zero_copy_only=False), problems)
+            return encode_column(column, arrays.floats(numbers), problems)
     if column.kind == "date" and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
         moments = cells.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
-        return encode_column(column, moments.to_numpy(zero_copy_only=False), problems)
+        return encode_column(column, arrays.moments(moments), problems)
     try:
         coded = cells.dictionary_encode(null_encoding="encode")
     except pa.ArrowNotImplementedError:  # lists, structs and the like: each cell is a problem
         return encode_column(column, cells.to_pylist(), problems)
-    return _encode_coded(column, coded.dictionary.to_pylist(), coded.indices.to_numpy(), problems)
+    return _encode_coded(column, coded.dictionary.to_pylist(), arrays.integers(coded.indices), problems)
 
 
 def _encode_coded(column: Column, different: list[Any], indices: NDArray[Any], problems: list[Problem]) -> NDArray[Any]:
@@ -141,4 +142,4 @@ def _floats(cells: pa.Array) -> pa.Array | None:
 
 def _too_exact(numbers: pa.Array) -> bool:
     """Whether some number may be an integer that a double cannot tell from the next."""
-    return bool((np.abs(numbers.to_numpy(zero_copy_only=False)) > EXACT_INTEGER).any())
+    return bool((np.abs(arrays.floats(numbers)) > EXACT_INTEGER).any())

@@ -63,7 +63,7 @@ class Scorer:
         rows = self._beside(chunk, decoded, self.predictor.predict(decoded.inputs), bad)
         rejects: list[Reject] = []
         if reasons and self.on_error == "reject":
-            rows = rows.filter(pa.array(~bad))
+            rows = rows.filter(arrays.booleans(~bad))
             rejects = _rejects(chunk, reasons)
         return Scored(self.encode(rows), chunk.rows.num_rows, len(reasons), rejects, chunk.progress)
 
@@ -81,7 +81,7 @@ class Scorer:
 
     def _answers(self, prediction: Prediction, bad: NDArray[np.bool_]) -> list[pa.Array]:
         manifest = self.predictor.manifest
-        version = pa.repeat(pa.scalar(manifest.version), len(bad))
+        version = arrays.texts([manifest.version]).take(arrays.numbers(np.zeros(len(bad), dtype=np.int64)))
         if manifest.classes is None or prediction.probabilities is None:
             return [arrays.numbers(prediction.values, bad), version]
         answers = labels(manifest.classes).take(arrays.numbers(prediction.values, bad))
