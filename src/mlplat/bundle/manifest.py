@@ -140,7 +140,7 @@ def parse(data: bytes, *, source: str) -> Manifest:
     """
     try:
         raw = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError(f"{source} is not JSON: {error}.") from error
     declared = raw.get("schema_version") if isinstance(raw, dict) else None
     if not isinstance(declared, str) or not declared.partition(".")[0].isascii() or not declared[:1].isdigit():
