@@ -93,6 +93,7 @@ class ParquetRows:
         if kind is None:
             self._flush()
             self._writer.close()
+        self._writer.is_open = False  # else it would write a footer when it is collected
 
     def _flush(self) -> None:
         if self._pending:
