@@ -1,0 +1,86 @@
+"""Every command in the README, from top to bottom, as a newcomer would type them."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+PRELUDE = """
+set -euo pipefail
+set -m
+curl() { command curl --fail-with-body --show-error "$@"; echo; }
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+"""
+
+
+def blocks(kind: str) -> list[str]:
+    """The code blocks of the README whose first line is exactly so."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.timeout(300)
+def test_every_command_works_from_top_to_bottom(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = tmp_path / "readme.sh"
+    commands = "\n".join(blocks("sh"))
+    assert commands.count("mlplat ") > 15
+    script.write_text(PRELUDE + commands.replace("localhost:8000", f"127.0.0.1:{port}") + "\nwait\n")
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "MLPLAT_CACHE": str(tmp_path / "cache"),
+        "MLPLAT_PORT": str(port),
+        "MLPLAT_DRAIN_SECONDS": "0",
+    }
+    (tmp_path / "folder").mkdir()
+    done = subprocess.run(
+        ["bash", str(script)],
+        cwd=tmp_path / "folder",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in (
+        "iris v1 published",
+        "iris v2 published",
+        "champion is v1",
+        '"status":"ready"',
+        '"prediction":"setosa"',
+        '"predictions":["virginica","setosa"]',
+        "champion is v2 (before: v1)",
+        "champion is v1 (before: v2)",
+        "prediction,probability_setosa",
+        "wine v1 published",
+        "178 scored",
+    ):
+        assert words in done.stdout, done.stdout
+    assert "unexpected" not in done.stderr.lower(), done.stderr
+
+
+@pytest.mark.parametrize("verb", re.findall(r"^(make \w+)", "\n".join(blocks("sh setup")), re.MULTILINE))
+def test_every_make_verb_exists(verb: str) -> None:
+    done = subprocess.run([*verb.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_link_leads_somewhere() -> None:
+    documents = [README, (ROOT / "CONTRIBUTING.md").read_text(), (ROOT / "CHANGELOG.md").read_text()]
+    targets = [target for text in documents for target in re.findall(r"\]\(([^)#]+)\)", text)]
+    assert targets
+    assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+
+
+def test_every_recipe_is_in_the_readme() -> None:
+    from mlplat.recipes import recipe_names
+
+    assert [name for name in recipe_names() if f"| `{name}` |" not in README] == []
