@@ -77,11 +77,15 @@ class Dataset:
         for name in features if features is not None else table.names:
             if name == target or name in left_out:
                 continue
-            column = table.column(name, category=name in categories)
-            reason = _id_like(name, column) if features is None and name not in categories else None
+            if name in categories or features is not None:
+                columns[name] = table.column(name, category=name in categories)
+                continue
+            column = table.inferred(name)
+            reason = _id_like(name, column)
             if reason:
                 left_out[name] = reason
             else:
+                table.check(name, column)
                 columns[name] = column
         if features is not None:
             left_out |= {n: "not a feature of this recipe" for n in table.names if n not in {*features, target}}
@@ -120,7 +124,7 @@ def _others(frame: "pd.DataFrame", target: str) -> list[str]:
 def _id_like(name: str, column: RawColumn) -> str | None:
     """Why a column only names its rows; None if it may say something about them."""
     values = column.cells[~column.missing]
-    if column.kind == "category" and len(values) > MIN_ROWS:
+    if column.kind == "category" and column.stray is None and len(values) > MIN_ROWS:
         different = len(set(values))
         if different > 0.9 * len(values):
             return f"id-like: {different} different strings in {len(values)} rows"

@@ -8,13 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mlplat.bundle.features import days_of
+from mlplat.bundle.features import EXACT_INTEGER, EXPECTED, days_of
 
 Kind = Literal["numeric", "boolean", "date", "category"]
 
 _DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 _MOSTLY = 0.9
 """A text column with at least this share of numbers, or of dates, was meant to hold only them."""
+_AS_OTHERS = "as in nearly all other rows"
 _MANY = 20
 """Fewer different numbers than this among text are taken as categories ("0", "1", "2", "3+")."""
 
@@ -24,13 +25,13 @@ class RawColumn:
     """Raw values, as serving and batch give them to `Features.encode`.
 
     `cells` [rows] are float64 with NaN (numeric), objects of bool or None (boolean), objects of str or None, or
-    datetime64[us] (date), objects of str or None (category). `stray` is the first cell that does not look like nearly
-    all others: its row, its text and what was expected.
+    datetime64[us] (date), objects of str or None (category). `stray` is the first cell that cannot be meant as it is:
+    its row, what it is and what was expected.
     """
 
     kind: Kind
     cells: NDArray[Any]
-    stray: tuple[int, str, str] | None = None
+    stray: tuple[int, Any, str] | None = None
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -49,15 +50,19 @@ def from_text(cells: pa.ChunkedArray, *, kind: Kind | None = None) -> RawColumn:
     """
     if kind == "category" or cells.null_count == len(cells):
         return RawColumn("category", _objects(cells))
-    trimmed = pc.utf8_trim_whitespace(cells)
+    trimmed = pc.utf8_trim_whitespace(cells)  # as batch scoring reads a cell, where one of space only is missing, too
+    trimmed = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
     try:
-        return RawColumn("numeric", pc.cast(trimmed, pa.float64()).to_numpy())
+        numbers = pc.cast(trimmed, pa.float64()).to_numpy()
     except pa.ArrowInvalid:
         pass
+    else:
+        whole = pc.fill_null(pc.match_substring_regex(trimmed, r"^[+-]?\d+$"), False).to_numpy()
+        return RawColumn("numeric", np.array(numbers), _stray_integer(numbers, whole))
     lower = pc.utf8_lower(trimmed)
     if set(pc.unique(lower).to_pylist()) <= {"true", "false", None}:
         return RawColumn("boolean", _objects(pc.equal(lower, "true")))
-    return _dates_or_categories(cells, stray=_stray_number(trimmed))
+    return _dates_or_categories(cells, trimmed, stray=_stray_number(trimmed))
 
 
 def from_arrow(column: pa.ChunkedArray) -> RawColumn | None:
@@ -69,35 +74,44 @@ def from_arrow(column: pa.ChunkedArray) -> RawColumn | None:
     if pa.types.is_boolean(kind):
         return RawColumn("boolean", _objects(column))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return RawColumn("numeric", np.array(column.cast(pa.float64(), safe=False).to_numpy()))
+        numbers = np.array(column.cast(pa.float64(), safe=False).to_numpy())
+        whole = np.full(len(numbers), fill_value=pa.types.is_integer(kind))
+        return RawColumn("numeric", numbers, _stray_integer(numbers, whole))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         moments = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
         return RawColumn("date", moments.to_numpy().astype("datetime64[us]"))
     if pa.types.is_null(kind):
         return RawColumn("category", np.full(len(column), None, dtype=object))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return _dates_or_categories(column.cast(pa.string()), stray=None)
+        cells = column.cast(pa.string())
+        return _dates_or_categories(cells, cells, stray=None)
     return None
 
 
-def _dates_or_categories(cells: pa.ChunkedArray, *, stray: tuple[int, str, str] | None) -> RawColumn:
-    values = _objects(cells)
-    if cells.null_count == len(cells):
-        return RawColumn("category", values)
-    alike = pc.match_substring_regex(cells, _DATE)
+def _dates_or_categories(
+    cells: pa.ChunkedArray, trimmed: pa.ChunkedArray, *, stray: tuple[int, Any, str] | None
+) -> RawColumn:
+    alike = pc.match_substring_regex(trimmed, _DATE)
     if (pc.mean(alike).as_py() or 0.0) >= _MOSTLY:
+        values = _objects(trimmed)
         wrong = [row for row, value in enumerate(values) if value is not None and not _is_date(value, alike[row])]
         if not wrong:
             return RawColumn("date", values)
-        stray = wrong[0], values[wrong[0]], "a date as 2026-01-31 or 2026-01-31T08:00:00Z"
-    return RawColumn("category", values, stray)
+        stray = wrong[0], values[wrong[0]], f"{EXPECTED['date']} {_AS_OTHERS}"
+    return RawColumn("category", _objects(cells), stray)
 
 
 def _is_date(value: str, alike: pa.BooleanScalar) -> bool:
     return bool(alike.as_py()) and days_of(value) is not None
 
 
-def _stray_number(cells: pa.ChunkedArray) -> tuple[int, str, str] | None:
+def _stray_integer(numbers: NDArray[Any], whole: NDArray[np.bool_]) -> tuple[int, Any, str] | None:
+    """The first integer that a double cannot tell from the next one, which serving and batch refuse."""
+    wrong = np.flatnonzero(whole & (np.abs(numbers) > EXACT_INTEGER))
+    return (int(wrong[0]), int(numbers[wrong[0]]), "an integer of at most 2^53, or a float") if wrong.size else None
+
+
+def _stray_number(cells: pa.ChunkedArray) -> tuple[int, Any, str] | None:
     import pandas as pd
 
     texts = _objects(cells)
@@ -107,7 +121,7 @@ def _stray_number(cells: pa.ChunkedArray) -> tuple[int, str, str] | None:
     if parsed.sum() < _MOSTLY * present.sum() or len(np.unique(numbers[parsed])) <= _MANY:
         return None
     wrong = np.flatnonzero(present & ~parsed)
-    return (int(wrong[0]), texts[wrong[0]], "a number") if wrong.size else None
+    return (int(wrong[0]), texts[wrong[0]], f"a number {_AS_OTHERS}") if wrong.size else None
 
 
 def _objects(column: pa.ChunkedArray) -> NDArray[Any]:

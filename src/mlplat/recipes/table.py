@@ -72,25 +72,32 @@ class Table:
         Raises:
             DataError: if it has no value at all, a cell unlike all others, or a type that no model takes.
         """
+        found = self.inferred(name, category=category)
+        if not category:
+            self.check(name, found)
+        return found
+
+    def check(self, name: str, column: RawColumn) -> None:
+        """Refuse a column with a cell that cannot be meant as it is."""
+        if column.stray is not None:
+            row, found, expected = column.stray
+            hint = f"A missing value is an empty cell; for names that look like numbers add --param categories={name}."
+            raise self.refuse(name, row, found, expected, hint=hint)
+
+    def inferred(self, name: str, *, category: bool = False) -> RawColumn:
+        """As `column`, but a cell unlike all others is only told in the answer."""
         cells = self.arrow.column(name)
         if cells.null_count == len(cells):
             raise DataError(
                 f"{self.uri}: column {name!r} has no values at all, expected some.", hint="Leave it out of the file."
             )
         if self.csv is not None:
-            found = from_text(cells, kind="category" if category else None)
-        else:
-            typed = from_arrow(cells)
-            if typed is None or (category and typed.kind != "category"):
-                wanted = "strings" if category else "numbers, booleans, dates or strings"
-                raise DataError(f"{self.uri}: column {name!r} holds {cells.type}, expected {wanted}.")
-            found = typed
-        if found.stray is not None and not category:
-            row, text, expected = found.stray
-            raise self.refuse(
-                name, row, text, f"{expected} as in nearly all other rows", hint="A missing value is an empty cell."
-            )
-        return found
+            return from_text(cells, kind="category" if category else None)
+        typed = from_arrow(cells)
+        if typed is None or (category and typed.kind != "category"):
+            wanted = "strings" if category else "numbers, booleans, dates or strings"
+            raise DataError(f"{self.uri}: column {name!r} holds {cells.type}, expected {wanted}.")
+        return typed
 
     def require(self, names: Sequence[str]) -> None:
         """Refuse a table that lacks columns.

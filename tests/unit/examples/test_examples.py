@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import structlog
 
 from mlplat.bundle.manifest import CARD_FILE, PICKLE_FILE, Manifest
 from mlplat.recipes import find_recipe
@@ -23,6 +24,7 @@ def in_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the commands of the examples are run."""
     monkeypatch.chdir(EXAMPLES)
     monkeypatch.syspath_prepend(str(EXAMPLES))
+    structlog.reset_defaults()  # another test may have sent the log to a stream that is closed by now
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def load(store: Store, manifest: Manifest, folder: Path) -> Predictor:
 def predict(predictor: Predictor, raw: dict[str, list[Any]]) -> list[Any]:
     inputs, problems = predictor.manifest.features.encode(raw)
     assert not problems
-    return [(predictor.manifest.classes or ())[code] for code in predictor.predict(inputs).values]
+    return [(predictor.manifest.classes or ())[code] for code in predictor.predict(inputs).values]  # noqa: PD011  # not of pandas
 
 
 def test_a_recipe_of_ones_own_trains_with_its_parameters_and_metric(store: Store, tmp_path: Path) -> None:

@@ -14,7 +14,11 @@ from mlplat.recipes.split import hold_out, hold_out_last, row_hashes
 def frame_of(rows: int, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
-        {"x": rng.normal(size=rows), "c": rng.choice(np.array(["p", "q", None]), rows), "y": rng.choice(["a", "b", "c"], rows)}
+        {
+            "x": rng.normal(size=rows),
+            "c": rng.choice(np.array(["p", "q", None]), rows),
+            "y": rng.choice(["a", "b", "c"], rows),
+        }
     )
 
 

@@ -162,6 +162,30 @@ def test_one_word_among_many_numbers_is_named_with_its_line(tmp_path: Path) -> N
         Dataset.from_table(read_table(written(tmp_path, csv("x,y", rows))), target="y")
 
 
+def test_an_integer_that_a_double_cannot_hold_is_named_with_its_line(tmp_path: Path) -> None:
+    rows = [f"{2**53 + 2 if i == 7 else i},{'ab'[i % 2]}" for i in range(20)]
+    path = written(tmp_path, csv("x,y", rows))
+    with pytest.raises(DataError, match=r"line 9, column 'x': found 9007199254740994, expected an integer of at most"):
+        read_table(path).column("x")
+    pq.write_table(pa.table({"x": [1, 2**60]}), tmp_path / "data.parquet")
+    with pytest.raises(DataError, match=r"row 2, column 'x': found 1152921504606846976, expected an integer of at"):
+        read_table(tmp_path / "data.parquet").column("x")
+
+
+def test_huge_ids_are_left_out_as_other_ids_are(tmp_path: Path) -> None:
+    rows = [f"{2**60 + 1000 * i},{i % 3},{'ab'[i % 2]}" for i in range(20)]
+    data = Dataset.from_table(read_table(written(tmp_path, csv("tweet_id,x,y", rows))), target="y")
+    assert list(data.left_out) == ["tweet_id"]
+
+
+def test_space_around_numbers_booleans_and_dates_does_not_count_and_space_alone_is_missing(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, csv("n,b,d,c", [" 1 , True , 2026-01-31 , x", " , , , "])))
+    assert [table.column(name).kind for name in table.names] == ["numeric", "boolean", "date", "category"]
+    assert [table.column(name).missing.tolist() for name in "nbd"] == [[False, True]] * 3
+    assert table.column("d").cells.tolist() == ["2026-01-31", None]
+    assert table.column("c").cells.tolist() == [" x", " "]
+
+
 def test_one_wrong_date_among_many_is_named_with_its_line(tmp_path: Path) -> None:
     rows = [f"2026-01-{1 + i % 28:02},{'ab'[i % 2]}" for i in range(40)]
     rows[3] = "2026-02-31,a"

@@ -6,8 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import structlog
 
 from mlplat.store import Store, open_store
+
+
+@pytest.fixture(autouse=True)
+def default_logs() -> None:
+    """Another test may have sent the log to a stream that is closed by now."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from mlplat.bundle.features import CategoryColumn
@@ -366,7 +367,7 @@ def test_the_bundled_real_sets_train_unchanged(  # noqa: PLR0917  # the facts of
     replay(store, manifest, tmp_path)
 
 
-def test_each_step_is_a_log_line_with_model_and_version(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_step_is_a_log_line_with_model_and_version(store: Store) -> None:
     import json
 
     from mlplat import logs
@@ -376,7 +377,7 @@ def test_each_step_is_a_log_line_with_model_and_version(store: Store, capsys: py
     try:
         iris(store, promotion=Promotion("champion"))
     finally:
-        logs.configure()
+        structlog.reset_defaults()
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     steps = [line["step"] for line in lines if line["event"] == "train_step"]
     assert steps == ["load", "split", "fit", "export", "check", "publish", "promote"]
