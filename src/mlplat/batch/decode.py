@@ -142,4 +142,4 @@ def _floats(cells: pa.Array) -> pa.Array | None:
 
 def _too_exact(numbers: pa.Array) -> bool:
     """Whether some number may be an integer that a double cannot tell from the next."""
-    return bool((np.abs(arrays.floats(numbers)) > EXACT_INTEGER).any())
+    return bool((np.abs(arrays.floats(numbers)) >= EXACT_INTEGER).any())

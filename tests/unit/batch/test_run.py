@@ -234,11 +234,10 @@ def test_two_inputs_do_not_go_to_one_name(scored: Score, flowers: Flowers, tmp_p
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "csv.zst", "parquet"])
-def test_inputs_and_outputs_may_be_in_a_bucket(
-    scored: Score, flowers: Flowers, read: Read, tmp_path: Path, s3: Any, ending: str
-):
+def test_inputs_and_outputs_may_be_in_a_bucket(scored: Score, flowers: Flowers, read: Read, s3: Any, ending: str):
     url = s3.new_url()
     local = flowers(30)
+    tmp_path = local.parent
     with open_objects(url).open_writer("in/a.csv") as stream:
         stream.write(local.read_bytes())
     first = scored(f"{url}/in/*.csv", f"{url}/out/scored.{ending}")
@@ -272,14 +271,14 @@ score(store=open_store(store), cache=Cache(Path(cache)), model="iris", version="
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
 def test_a_killed_run_leaves_nothing_visible_and_the_next_one_succeeds(
-    scored: Score, flowers: Flowers, store: Store, tmp_path: Path, signal: str, ending: str
+    scored: Score, flowers: Flowers, store: Store, signal: str, ending: str
 ):
     source = flowers(20_000)
-    out = tmp_path / "out"
+    out = source.parent / "out"
     out.mkdir()
     output = out / f"scored.{ending}"
     process = subprocess.Popen(
-        [sys.executable, "-c", ENDLESS, store.url, tmp_path / "cache", source, output], stdout=subprocess.PIPE
+        [sys.executable, "-c", ENDLESS, store.url, out.parent / "cache", source, output], stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     for _ in range(20):

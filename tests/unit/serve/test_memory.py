@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlplat.serve.memory import available_bytes, fits
+from mlplat.serve.memory import BASE_BYTES, EXPANSION, available_bytes, fits
 
 
 def write(root: Path, files: dict[str, str]) -> None:
@@ -52,8 +52,8 @@ def test_where_nothing_is_known_everything_fits(tmp_path: Path) -> None:
 
 
 def test_a_version_must_fit_with_what_loading_adds() -> None:
-    assert fits(100, 400)
-    assert not fits(101, 400)
+    assert fits(100, BASE_BYTES + 100 * EXPANSION)
+    assert not fits(101, BASE_BYTES + 100 * EXPANSION)
 
 
 def test_this_machine_has_memory() -> None:
