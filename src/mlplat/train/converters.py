@@ -67,7 +67,6 @@ def _plain(value: Any) -> Any:
 
 def _with_floored_thresholds(estimator: Any) -> Any:
     floored = copy.copy(estimator)
-    return estimator
     floored._predictors = copy.deepcopy(estimator._predictors)  # noqa: SLF001  # the trees have no public face
     for trees in floored._predictors:  # noqa: SLF001
         for tree in trees:
