@@ -9,12 +9,17 @@ import pytest
 from mlplat import __version__
 from mlplat.cli import options
 from mlplat.errors import UsageError
-from mlplat.settings import BatchSettings, DemoSettings, ServeSettings, TrainSettings
+from mlplat.settings import BatchSettings, DemoSettings, ServeSettings, Settings, TrainSettings
 from mlplat.store import Store
 
 from .conftest import Run
 
-COMMANDS = {"train": TrainSettings, "serve": ServeSettings, "batch": BatchSettings, "demo": DemoSettings}
+COMMANDS: dict[str, type[Settings]] = {
+    "train": TrainSettings,
+    "serve": ServeSettings,
+    "batch": BatchSettings,
+    "demo": DemoSettings,
+}
 
 
 def test_without_a_command_the_help_is_shown(run: Run) -> None:

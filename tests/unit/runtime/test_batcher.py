@@ -32,9 +32,8 @@ def test_requests_of_one_turn_share_one_run_and_each_gets_its_own() -> None:
 
     async def scenario() -> list[Prediction]:
         batcher = Batcher(doubling(runs))
-        return await asyncio.gather(
-            batcher.predict(rows(1), 1), batcher.predict(rows(2, 3), 2), batcher.predict(rows(4), 1)
-        )
+        asked = (batcher.predict(rows(1), 1), batcher.predict(rows(2, 3), 2), batcher.predict(rows(4), 1))
+        return list(await asyncio.gather(*asked))
 
     answers = asyncio.run(scenario())
     assert [answer.values.tolist() for answer in answers] == [[2], [4, 6], [8]]

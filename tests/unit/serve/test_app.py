@@ -226,7 +226,7 @@ class TestErrors:
 
             await asyncio.get_running_loop().create_future()
 
-        served.batcher.predict = never  # type: ignore[method-assign]
+        served.batcher.predict = never  # type: ignore[method-assign, assignment]
         answer = running.predict({"features": FLOWER})
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "1"

@@ -13,9 +13,10 @@ import pytest
 
 from mlplat.bundle.features import NumericColumn
 from mlplat.metrics import ServeMetrics
+from mlplat.runtime import Predictor
 from mlplat.serve import lifecycle as module
 from mlplat.serve.lifecycle import Lifecycle, Source
-from mlplat.store import Cache, Store
+from mlplat.store import Cache, Move, Store
 
 from .conftest import Running, Start, poll
 
@@ -107,14 +108,14 @@ class TestStart:
     def test_a_version_that_does_not_repeat_its_golden_samples_never_becomes_ready(
         self, models: Store, start: Start, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        right = module.Predictor.predict
+        right = Predictor.predict
 
         def wrong(self: Any, inputs: Any) -> Any:
             prediction = right(self, inputs)
             assert prediction.probabilities is not None
             return type(prediction)(prediction.values, prediction.probabilities[:, ::-1])
 
-        monkeypatch.setattr(module.Predictor, "predict", wrong)
+        monkeypatch.setattr(Predictor, "predict", wrong)
         running = start(models.url, model="iris", version="v1")
         poll(lambda: "olden sample" in running.client.get("/ready").json()["error"], "the sample is named")
 
@@ -155,10 +156,12 @@ class TestFollowing:
         poll(lambda: loads(running, "failed") >= 1, "the failure is counted")
         looked: list[int] = []
         alias = Store.alias
-        running.server.lifecycle._store.alias = lambda *args: (  # type: ignore[method-assign, union-attr]
-            looked.append(1),
-            alias(models, *args),
-        )[1]
+
+        def look(*args: str) -> Move:
+            looked.append(1)
+            return alias(models, *args)
+
+        running.server.lifecycle._store.alias = look  # type: ignore[method-assign, union-attr]
         poll(lambda: len(looked) > 20, "the alias was looked up again")
         assert loads(running, "failed") == 1
 
@@ -225,7 +228,7 @@ def test_a_bug_in_one_try_does_not_end_the_lifecycle(
     models: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lifecycle = Lifecycle(Source(models.url, "iris", "v1", None), Cache(tmp_path / "cache"), ServeMetrics())
-    replay = module.Predictor.replay
+    replay = Predictor.replay
     tries: list[float] = []
 
     def fail_once(self: Any) -> None:
@@ -236,7 +239,7 @@ def test_a_bug_in_one_try_does_not_end_the_lifecycle(
     async def note(seconds: float) -> None:
         tries.append(seconds)
 
-    monkeypatch.setattr(module.Predictor, "replay", fail_once)
+    monkeypatch.setattr(Predictor, "replay", fail_once)
     asyncio.run(lifecycle.run(sleep=note))
     assert lifecycle.ready
     assert len(tries) == 1
@@ -262,6 +265,6 @@ def test_tries_come_later_and_later_but_at_least_every_5_seconds(tmp_path: Path)
 def test_the_warm_up_measures_a_row(models: Store, tmp_path: Path) -> None:
     manifest = models.manifest("iris", "v1")
     files = Cache(tmp_path / "cache").fetch(models, manifest, ["model.onnx"])
-    predictor = module.Predictor.load(manifest, files["model.onnx"])
+    predictor = Predictor.load(manifest, files["model.onnx"])
     assert 0 < module.warm_up(predictor) < 1
     assert isinstance(manifest.features.columns[0], NumericColumn)
