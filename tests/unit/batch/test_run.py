@@ -31,7 +31,7 @@ def predictor(store: Store, tmp_path: Path) -> Predictor:
 
 def test_each_row_keeps_its_cells_and_gets_the_answer_of_the_predictor(
     scored: Score, flowers: Flowers, read: Read, predictor: Predictor, tmp_path: Path
-):
+) -> None:
     source = flowers(50)
     result = scored(source)
     before, after = read(source), read(tmp_path / "out.csv")
@@ -55,7 +55,7 @@ def test_each_row_keeps_its_cells_and_gets_the_answer_of_the_predictor(
 @pytest.mark.parametrize("start", ["csv", "csv.gz", "csv.zst", "parquet"])
 def test_every_format_goes_to_every_format_with_the_same_answers(
     scored: Score, flowers: Flowers, tmp_path: Path, start: str, ending: str
-):
+) -> None:
     plain = flowers(40)
     scored(plain, tmp_path / "plain.csv")
     source = plain if start == "csv" else tmp_path / f"again.{start}"
@@ -80,13 +80,15 @@ def test_every_format_goes_to_every_format_with_the_same_answers(
         assert found[name].to_pylist() == pytest.approx(expected[name].to_pylist())
 
 
-def test_python_reads_the_compressed_output_as_one_file(scored: Score, flowers: Flowers, tmp_path: Path):
+def test_python_reads_the_compressed_output_as_one_file(scored: Score, flowers: Flowers, tmp_path: Path) -> None:
     scored(flowers(30), tmp_path / "out.csv.gz")
     scored(flowers(30), tmp_path / "out.csv")
     assert gzip.decompress((tmp_path / "out.csv.gz").read_bytes()) == (tmp_path / "out.csv").read_bytes()
 
 
-def test_the_sample_is_the_held_out_rows_of_the_version(scored: Score, store: Store, read: Read, tmp_path: Path):
+def test_the_sample_is_the_held_out_rows_of_the_version(
+    scored: Score, store: Store, read: Read, tmp_path: Path
+) -> None:
     result = scored("sample")
     held_out = store.manifest("iris", "v1").data.held_out
     rows = read(tmp_path / "out.csv")
@@ -94,7 +96,9 @@ def test_the_sample_is_the_held_out_rows_of_the_version(scored: Score, store: St
     assert sum(row["prediction"] == row["species"] for row in rows) > 0.8 * held_out
 
 
-def test_a_regression_and_a_forecast_give_a_number_and_no_probabilities(scored: Score, read: Read, tmp_path: Path):
+def test_a_regression_and_a_forecast_give_a_number_and_no_probabilities(
+    scored: Score, read: Read, tmp_path: Path
+) -> None:
     source = tmp_path / "lags.csv"
     source.write_text("lag_1,lag_2,lag_3,lag_4,lag_5\n1.0,2.0,3.0,4,5\n5,6,7,8,9\n")
     scored(source, model="forecast")
@@ -103,18 +107,18 @@ def test_a_regression_and_a_forecast_give_a_number_and_no_probabilities(scored: 
     assert all(float(row["prediction"]) > 0 for row in rows)
 
 
-def test_the_alias_says_which_version(scored: Score, flowers: Flowers, read: Read, tmp_path: Path):
+def test_the_alias_says_which_version(scored: Score, flowers: Flowers, read: Read, tmp_path: Path) -> None:
     result = scored(flowers(3), alias="champion")
     assert result.version == read(tmp_path / "out.csv")[0]["model_version"] == "v1"
 
 
-def test_version_and_time_stand_in_the_name_of_the_output(scored: Score, flowers: Flowers, tmp_path: Path):
+def test_version_and_time_stand_in_the_name_of_the_output(scored: Score, flowers: Flowers, tmp_path: Path) -> None:
     result = scored(flowers(3), tmp_path / "{version}-{time}.csv")
     (found,) = tmp_path.glob("v1-20*T*Z.csv")
     assert result.outputs == (found.as_uri(),)
 
 
-def test_many_inputs_go_to_one_output_in_order(scored: Score, flowers: Flowers, read: Read, tmp_path: Path):
+def test_many_inputs_go_to_one_output_in_order(scored: Score, flowers: Flowers, read: Read, tmp_path: Path) -> None:
     flowers(9, "in/b.csv", seed=1)
     flowers(9, "in/a.csv", seed=2)
     scored(tmp_path / "in" / "*.csv")
@@ -122,7 +126,9 @@ def test_many_inputs_go_to_one_output_in_order(scored: Score, flowers: Flowers, 
     assert notes == [f"2:{row}" for row in range(9)] + [f"1:{row}" for row in range(9)]
 
 
-def test_a_folder_as_output_gets_one_file_per_input(scored: Score, flowers: Flowers, read: Read, tmp_path: Path):
+def test_a_folder_as_output_gets_one_file_per_input(
+    scored: Score, flowers: Flowers, read: Read, tmp_path: Path
+) -> None:
     flowers(4, "in/a.csv")
     flowers(5, "in/deep/b.csv")
     result = scored(tmp_path / "in", f"{tmp_path}/out/")
@@ -131,7 +137,7 @@ def test_a_folder_as_output_gets_one_file_per_input(scored: Score, flowers: Flow
     assert len(result.outputs) == 2
 
 
-def test_columns_of_later_inputs_may_be_in_another_order(scored: Score, read: Read, tmp_path: Path):
+def test_columns_of_later_inputs_may_be_in_another_order(scored: Score, read: Read, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("sepal_length,sepal_width,petal_length,petal_width,x\n1,2,3,4,a\n")
     (tmp_path / "b.csv").write_text("x,petal_width,petal_length,sepal_width,sepal_length\nb,4,3,2,1\n")
     scored([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")])
@@ -140,7 +146,9 @@ def test_columns_of_later_inputs_may_be_in_another_order(scored: Score, read: Re
     assert (first["x"], second["x"]) == ("a", "b")
 
 
-def test_inputs_with_different_columns_are_refused_for_one_output(scored: Score, flowers: Flowers, tmp_path: Path):
+def test_inputs_with_different_columns_are_refused_for_one_output(
+    scored: Score, flowers: Flowers, tmp_path: Path
+) -> None:
     flowers(3, "a.csv")
     (tmp_path / "b.csv").write_text("sepal_length,sepal_width,petal_length,petal_width,x\n1,2,3,4,a\n")
     with pytest.raises(
@@ -149,7 +157,7 @@ def test_inputs_with_different_columns_are_refused_for_one_output(scored: Score,
         scored([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")])
 
 
-def test_a_complete_output_is_skipped_and_not_looked_into(scored: Score, flowers: Flowers, tmp_path: Path):
+def test_a_complete_output_is_skipped_and_not_looked_into(scored: Score, flowers: Flowers, tmp_path: Path) -> None:
     (tmp_path / "out.csv").write_text("whatever")
     result = scored(flowers(3))
     assert result.skipped == ((tmp_path / "out.csv").as_uri(),)
@@ -157,13 +165,13 @@ def test_a_complete_output_is_skipped_and_not_looked_into(scored: Score, flowers
     assert (tmp_path / "out.csv").read_text() == "whatever"
 
 
-def test_overwrite_replaces_a_complete_output(scored: Score, flowers: Flowers, read: Read, tmp_path: Path):
+def test_overwrite_replaces_a_complete_output(scored: Score, flowers: Flowers, read: Read, tmp_path: Path) -> None:
     (tmp_path / "out.csv").write_text("whatever")
     assert scored(flowers(3), overwrite=True).skipped == ()
     assert len(read(tmp_path / "out.csv")) == 3
 
 
-def test_only_the_inputs_that_lack_an_output_are_scored(scored: Score, flowers: Flowers, tmp_path: Path):
+def test_only_the_inputs_that_lack_an_output_are_scored(scored: Score, flowers: Flowers, tmp_path: Path) -> None:
     flowers(3, "in/a.csv")
     scored(tmp_path / "in", f"{tmp_path}/out/")
     flowers(4, "in/b.csv")
@@ -171,7 +179,9 @@ def test_only_the_inputs_that_lack_an_output_are_scored(scored: Score, flowers: 
     assert (len(result.outputs), len(result.skipped), result.counts.rows) == (1, 1, 4)
 
 
-def test_an_output_can_be_scored_again_by_another_version(scored: Score, flowers: Flowers, read: Read, tmp_path: Path):
+def test_an_output_can_be_scored_again_by_another_version(
+    scored: Score, flowers: Flowers, read: Read, tmp_path: Path
+) -> None:
     scored(flowers(20), tmp_path / "first.parquet")
     scored(tmp_path / "first.parquet", version="v2")
     scored(flowers(20), tmp_path / "direct.csv", version="v2")
@@ -181,14 +191,14 @@ def test_an_output_can_be_scored_again_by_another_version(scored: Score, flowers
     assert {row["model_version"] for row in again} == {"v2"}
 
 
-def test_a_column_with_the_name_of_an_added_one_is_refused(scored: Score, tmp_path: Path):
+def test_a_column_with_the_name_of_an_added_one_is_refused(scored: Score, tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("sepal_length,sepal_width,petal_length,petal_width,prediction\n1,2,3,4,x\n")
     with pytest.raises(DataError, match=r"in\.csv has a column 'prediction' of its own.*Rename it"):
         scored(source)
 
 
-def test_all_missing_columns_are_named_and_what_is_there(scored: Score, tmp_path: Path):
+def test_all_missing_columns_are_named_and_what_is_there(scored: Score, tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("sepal_length,petal_length,colour\n1,2,red\n")
     with pytest.raises(
@@ -197,14 +207,14 @@ def test_all_missing_columns_are_named_and_what_is_there(scored: Score, tmp_path
         scored(source)
 
 
-def test_semicolons_are_seen_as_the_reason_of_missing_columns(scored: Score, tmp_path: Path):
+def test_semicolons_are_seen_as_the_reason_of_missing_columns(scored: Score, tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("sepal_length;sepal_width;petal_length;petal_width\n1;2;3;4\n")
     with pytest.raises(DataError, match="Separate the columns with commas"):
         scored(source)
 
 
-def test_a_version_that_does_not_exist_is_not_found_and_names_those_that_do(scored: Score, flowers: Flowers):
+def test_a_version_that_does_not_exist_is_not_found_and_names_those_that_do(scored: Score, flowers: Flowers) -> None:
     with pytest.raises(NotFoundError, match=r"v9.*v1.*v2"):
         scored(flowers(3), version="v9")
 
@@ -215,18 +225,18 @@ def test_a_version_that_does_not_exist_is_not_found_and_names_those_that_do(scor
 )
 def test_an_output_that_cannot_be_meant_is_refused(
     scored: Score, flowers: Flowers, tmp_path: Path, output: str, message: str
-):
+) -> None:
     with pytest.raises(UsageError, match=message):
         scored(flowers(3), tmp_path / output)
 
 
-def test_csv_and_parquet_do_not_go_to_one_output(scored: Score, flowers: Flowers, tmp_path: Path):
+def test_csv_and_parquet_do_not_go_to_one_output(scored: Score, flowers: Flowers, tmp_path: Path) -> None:
     pq.write_table(pacsv.read_csv(flowers(3)), tmp_path / "in.parquet")
     with pytest.raises(UsageError, match="CSV and Parquet"):
         scored([str(tmp_path / "in.csv"), str(tmp_path / "in.parquet")])
 
 
-def test_two_inputs_do_not_go_to_one_name(scored: Score, flowers: Flowers, tmp_path: Path):
+def test_two_inputs_do_not_go_to_one_name(scored: Score, flowers: Flowers, tmp_path: Path) -> None:
     flowers(3, "a/in.csv")
     flowers(3, "b/in.csv")
     with pytest.raises(UsageError, match=r"would both be written"):
@@ -234,7 +244,9 @@ def test_two_inputs_do_not_go_to_one_name(scored: Score, flowers: Flowers, tmp_p
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "csv.zst", "parquet"])
-def test_inputs_and_outputs_may_be_in_a_bucket(scored: Score, flowers: Flowers, read: Read, s3: Any, ending: str):
+def test_inputs_and_outputs_may_be_in_a_bucket(
+    scored: Score, flowers: Flowers, read: Read, s3: Any, ending: str
+) -> None:
     url = s3.new_url()
     local = flowers(30)
     tmp_path = local.parent
@@ -272,7 +284,7 @@ score(store=open_store(store), cache=Cache(Path(cache)), model="iris", version="
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
 def test_a_killed_run_leaves_nothing_visible_and_the_next_one_succeeds(
     scored: Score, flowers: Flowers, store: Store, signal: str, ending: str
-):
+) -> None:
     source = flowers(20_000)
     out = source.parent / "out"
     out.mkdir()
@@ -290,7 +302,7 @@ def test_a_killed_run_leaves_nothing_visible_and_the_next_one_succeeds(
     assert scored(source, output, chunk_rows=1 << 16).counts.scored == 20_000
 
 
-def test_a_failed_run_leaves_nothing_visible(scored: Score, flowers: Flowers, tmp_path: Path):
+def test_a_failed_run_leaves_nothing_visible(scored: Score, flowers: Flowers, tmp_path: Path) -> None:
     source = flowers(100)
     source.write_text(source.read_text() + "1,2,3,x,5,6\n")
     with pytest.raises(DataError):
@@ -298,7 +310,7 @@ def test_a_failed_run_leaves_nothing_visible(scored: Score, flowers: Flowers, tm
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_progress_adds_up_to_the_rows_and_the_size(scored: Score, flowers: Flowers, tmp_path: Path):
+def test_progress_adds_up_to_the_rows_and_the_size(scored: Score, flowers: Flowers, tmp_path: Path) -> None:
     from contextlib import contextmanager
 
     pq.write_table(pacsv.read_csv(flowers(100)), tmp_path / "in.parquet", row_group_size=30)
@@ -318,7 +330,7 @@ def test_progress_adds_up_to_the_rows_and_the_size(scored: Score, flowers: Flowe
         assert told == [source.stat().st_size, 100, source.stat().st_size]
 
 
-def test_a_file_without_rows_gives_a_file_without_rows(scored: Score, tmp_path: Path):
+def test_a_file_without_rows_gives_a_file_without_rows(scored: Score, tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("sepal_length,sepal_width,petal_length,petal_width\n")
     assert scored(source).counts.rows == 0
@@ -327,7 +339,7 @@ def test_a_file_without_rows_gives_a_file_without_rows(scored: Score, tmp_path: 
     assert pq.read_table(tmp_path / "out.parquet").column_names[-1] == "model_version"
 
 
-def test_no_thread_outlives_a_run(scored: Score, flowers: Flowers):
+def test_no_thread_outlives_a_run(scored: Score, flowers: Flowers) -> None:
     import threading
 
     source = flowers(50)
