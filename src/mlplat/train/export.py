@@ -67,7 +67,17 @@ def to_onnx(estimator: BaseEstimator, features: Features, task: Task, *, name: s
         raise ExportError(
             f"{type(estimator).__name__} cannot be exported to ONNX: {_first_line(error)}.", hint=_ADVICE
         ) from error
+    _rename_inputs(model.graph, [name for name, _ in types])
     return bytes(model.SerializeToString())
+
+
+def _rename_inputs(graph: Any, names: list[str]) -> None:
+    """Give the inputs the names of the columns: skl2onnx makes identifiers of them ("kind of/plan": kind_of_plan)."""
+    new = dict(zip([entry.name for entry in graph.input], names, strict=True))
+    for entry in graph.input:
+        entry.name = new[entry.name]
+    for node in graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
 
 
 def sklearn_prediction(estimator: Any, table: Any, task: Task) -> Prediction:

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
 import joblib
@@ -84,7 +85,13 @@ def export(
         ExportError: if it cannot, and `allow_pickle` is not given; says how far off it is and what to do.
     """
     pickle = folder / PICKLE_FILE
-    joblib.dump(estimator, pickle, compress=3)
+    try:
+        joblib.dump(estimator, pickle, compress=3)
+    except (PicklingError, AttributeError, TypeError) as error:
+        raise ExportError(
+            f"{type(estimator).__name__} cannot be pickled: {error}.",
+            hint="Define its classes and functions at the top of a module.",
+        ) from error
     expected = sklearn_prediction(estimator, estimator_input(features, checked), task)
     path = folder / MODEL_FILE
     try:

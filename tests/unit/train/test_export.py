@@ -6,14 +6,25 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from mlplat.bundle.features import TENSOR, BooleanColumn, CategoryColumn, DateColumn, Features, NumericColumn
+from mlplat.bundle.features import (
+    TENSOR,
+    BooleanColumn,
+    CategoryColumn,
+    DateColumn,
+    Features,
+    NumericColumn,
+    StringColumn,
+)
 from mlplat.bundle.manifest import Task
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import DataError, ExportError
-from mlplat.train.export import check_parity, signature_of
+from mlplat.train.export import check_parity, estimator_input, signature_of
 from mlplat.train.fit import Exported, export, fit
 
 FEATURES = Features(columns=(NumericColumn(name="x"),))
@@ -64,6 +75,60 @@ def test_with_allow_pickle_it_is_published_as_a_pickle(tmp_path: Path) -> None:
     assert (found.runtime, found.path.name) == ("sklearn", "model.joblib")
     assert not (tmp_path / "model.onnx").exists()
     assert found.predictor.predict({TENSOR: X}).values.tolist() == np.round(X[:, 0], 1).tolist()
+
+
+def test_an_estimator_that_cannot_be_pickled_is_refused(tmp_path: Path) -> None:
+    class Local(Rounding):
+        pass
+
+    with pytest.raises(ExportError, match=r"Local cannot be pickled: .*Define its classes .* at the top of a module"):
+        exported(Local(), X[:, 0], "regression", tmp_path)
+
+
+def test_an_export_that_cannot_run_is_refused(tmp_path: Path) -> None:
+    estimator = LogisticRegression()
+    fit(estimator, X, X[:, 0] > 0, seed=0, jobs=1)
+    with pytest.raises(ExportError, match="ONNX Runtime cannot run the export"):
+        export(
+            estimator,
+            FEATURES,
+            "classification",
+            classes=(0, 1),
+            checked={TENSOR: X, "another": X},
+            folder=tmp_path,
+            name="test",
+            allow_pickle=False,
+        )
+
+
+def test_columns_keep_names_that_are_no_identifiers(tmp_path: Path) -> None:
+    names = ["kind of/plan", "kind_of_plan", "größe (m²)"]
+    features = Features(
+        columns=(StringColumn(name=names[0]), StringColumn(name=names[1]), NumericColumn(name=names[2])),
+        layout="columns",
+    )
+    raw: dict[str, list[Any]] = {
+        names[0]: ["a", "b", "c", "a"] * 10,
+        names[1]: ["p", "q"] * 20,
+        names[2]: [1.0, 2.0] * 20,
+    }
+    inputs, _ = features.encode(raw)
+    encoder = ColumnTransformer([("strings", OneHotEncoder(), names[:2]), ("numbers", StandardScaler(), names[2:])])
+    estimator = Pipeline([("encode", encoder), ("model", LogisticRegression())])
+    fit(estimator, estimator_input(features, inputs), np.array([0, 1, 1, 0] * 10), seed=0, jobs=1)
+    found = export(
+        estimator,
+        features,
+        "classification",
+        classes=(0, 1),
+        checked=inputs,
+        folder=tmp_path,
+        name="test",
+        allow_pickle=False,
+    )
+    assert (
+        found.predictor.predict(inputs).values.tolist() == estimator.predict(estimator_input(features, inputs)).tolist()
+    )
 
 
 def test_a_classifier_without_probabilities_is_refused(tmp_path: Path) -> None:

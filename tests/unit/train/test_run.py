@@ -11,12 +11,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import structlog
+from sklearn.base import BaseEstimator
 from structlog.testing import capture_logs
 
 from mlplat.bundle.features import CategoryColumn
 from mlplat.bundle.manifest import CARD_FILE, HELD_OUT_FILE, MODEL_FILE, PICKLE_FILE, Manifest
-from mlplat.errors import ConflictError, DataError, NotFoundError, UsageError
+from mlplat.errors import ConflictError, DataError, ExportError, NotFoundError, UsageError
+from mlplat.recipes import Features, Task
 from mlplat.recipes.churn import generate_churn
+from mlplat.recipes.forecast import Forecast
 from mlplat.runtime import Predictor
 from mlplat.store import Store, open_store
 from mlplat.train import Promotion, TrainResult, reporter, train
@@ -201,6 +204,67 @@ def test_an_unknown_metric_is_refused_before_anything_is_published(store: Store)
     with pytest.raises(UsageError, match=r"iris has no metric 'gini'. Use one of: accuracy, f1, roc_auc, log_loss"):
         iris(store, promotion=Promotion("champion", if_better="gini"))
     assert store.versions("iris") == []
+
+
+class Median(BaseEstimator):  # type: ignore[misc]
+    """Answers with the median; ONNX has no word for it."""
+
+    def fit(self, table: Any, y: Any) -> "Median":
+        del table
+        self.median_ = float(np.median(y))
+        return self
+
+    def predict(self, table: Any) -> Any:
+        return np.full(len(table), self.median_)
+
+
+class MedianRecipe(Forecast):
+    """`forecast` with an estimator that has no converter."""
+
+    name = "median"
+
+    def estimator(self, features: Features, task: Task) -> BaseEstimator:
+        del features, task
+        return Median()
+
+
+def test_what_onnx_cannot_express_is_refused_or_a_pickle_by_choice(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlplat.train.run.find_recipe", lambda _: MedianRecipe)
+    options: dict[str, Any] = {"store": store, "recipe": "median", "params": {"points": "200"}}
+    with pytest.raises(ExportError, match=r"Median cannot be exported .* --allow-pickle"):
+        train(version="v1", **options)
+    assert store.versions("median") == []
+    gate = Promotion("champion", if_better="mae")
+    first = train(version="v1", allow_pickle=True, promotion=gate, **options)
+    assert (first.manifest.runtime, first.manifest.importances) == ("sklearn", {})
+    assert set(store.verify("median", "v1").files) == {PICKLE_FILE, CARD_FILE, HELD_OUT_FILE}
+    assert first.decision is not None
+    assert first.decision.promote
+    monkeypatch.setattr(MedianRecipe, "estimator", Forecast.estimator)
+    second = train(version="v2", promotion=gate, **options)
+    assert second.decision is not None
+    assert "the champion v1 cannot be compared: median v1 is a pickle" in second.decision.reason
+
+
+def test_an_alias_that_moves_meanwhile_is_decided_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Promotion("champion", if_better="log_loss")
+    churn(store, "v1", gate)
+    churn(store, "v2", max_depth="3")
+    move, others = store.move, ["v2"]
+
+    def overtaken(model: str, alias: str, version: str, **options: Any) -> Any:
+        if others:
+            move(model, alias, others.pop(), reason="another", by="another")
+        return move(model, alias, version, **options)
+
+    monkeypatch.setattr(store, "move", overtaken)
+    decision = churn(store, "v3", gate, max_depth="2").decision
+    assert decision is not None
+    v2 = store.manifest("churn", "v2").metrics["log_loss"]
+    assert decision.champion == pytest.approx(v2)
+    assert [m.version for m in store.history("churn", "champion")][:2] == ["v1", "v2"]
 
 
 def test_a_champion_with_its_classes_in_another_order_or_columns_is_scored_fairly(store: Store, tmp_path: Path) -> None:
