@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mlplat.bundle import names
 from mlplat.bundle.manifest import Manifest
-from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, UsageError
 from mlplat.recipes import Dataset, Recipe
 from mlplat.runtime import Predictor
@@ -116,25 +114,21 @@ def score(
     """
     if manifest.task != data.task:
         raise IncomparableError(f"it is a {manifest.task}, not a {data.task}")
+    if _typed(manifest.classes) != _typed(data.classes):
+        ours, theirs = _some(data.classes or ()), _some(manifest.classes or ())
+        raise IncomparableError(f"its classes are {theirs}, those of the data {ours}")
     absent = [name for name in manifest.features.names if name not in data.columns]
     if absent:
         raise IncomparableError(f"the data lacks its columns {', '.join(map(repr, absent))}")
     inputs, problems = manifest.features.encode(data.raw(held_out))
     if problems:
         raise IncomparableError(f"it cannot take the held-out {problems[0]}")
-    predicted = predictor.predict(inputs)
-    return recipe.metrics(data.task, data.y[held_out], _in_order(manifest, data, predicted), inputs)
+    return recipe.metrics(data.task, data.y[held_out], predictor.predict(inputs), inputs)
 
 
-def _in_order(manifest: Manifest, data: Dataset, predicted: Prediction) -> Prediction:
-    """The answers with the classes in the order of the data."""
-    if data.classes is None or manifest.classes is None or manifest.classes == data.classes:
-        return predicted
-    theirs, ours = [(type(c), c) for c in manifest.classes], [(type(c), c) for c in data.classes]
-    if set(theirs) != set(ours) or predicted.probabilities is None:
-        raise IncomparableError(f"its classes are {_some(manifest.classes)}, those of the data {_some(data.classes)}")
-    to_ours = np.array([ours.index(label) for label in theirs])
-    return Prediction(to_ours[predicted.values], predicted.probabilities[:, np.argsort(to_ours)])
+def _typed(labels: tuple[Any, ...] | None) -> list[tuple[type, Any]] | None:
+    """Labels that differ where JSON does: 1 is not true."""
+    return None if labels is None else [(type(label), label) for label in labels]
 
 
 def _some(labels: tuple[Any, ...]) -> str:
