@@ -4,7 +4,7 @@ import getpass
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from pydantic import Field
@@ -12,7 +12,7 @@ from pydantic import Field
 from mlplat.bundle.manifest import Manifest, utc
 from mlplat.cli.app import app
 from mlplat.cli.options import command
-from mlplat.cli.show import print_json, print_table
+from mlplat.cli.show import ListSettings, print_json, print_rows, print_table
 from mlplat.errors import NotFoundError
 from mlplat.settings import StoreSettings
 from mlplat.store import Move, Store, open_store, prune, pull, push, rollback
@@ -27,10 +27,8 @@ Version = Annotated[str, typer.Argument(help="A version, or an alias of one.")]
 Alias = Annotated[str, typer.Argument(help="Name of the alias, e.g. champion.")]
 
 
-class ListSettings(StoreSettings):
-    """Settings of the commands that list."""
-
-    output: Literal["table", "json"] = Field("table", description="A table for people, or JSON for programs.")
+class LookSettings(StoreSettings, ListSettings):
+    """Settings of the commands that list what is in a store."""
 
 
 class MoveSettings(StoreSettings):
@@ -55,22 +53,21 @@ class PruneSettings(StoreSettings):
     yes: bool = Field(False, description="Really delete; without it, only say what would be.")
 
 
-@command(models, ListSettings, name="list")
+@command(models, LookSettings, name="list")
 def list_(
-    settings: ListSettings,
+    settings: LookSettings,
     model: Annotated[str | None, typer.Argument(help="A model, to list its versions; else all models.")] = None,
 ) -> None:
     """List the models, or the versions of one."""
     store = open_store(settings.store, create=False)
     rows = _models(store) if model is None else _versions(store, model)
-    if settings.output == "json":
-        print_json(rows)
-    else:
-        print_table(rows, empty=f"Nothing is in {settings.store} yet; try: mlplat train --recipe iris --version v1")
+    print_rows(
+        rows, settings.output, empty=f"Nothing is in {settings.store} yet; try: mlplat train --recipe iris --version v1"
+    )
 
 
-@command(models, ListSettings, name="show")
-def show(model: Model, version: Version, settings: ListSettings) -> None:
+@command(models, LookSettings, name="show")
+def show(model: Model, version: Version, settings: LookSettings) -> None:
     """Show a version: how it was made, what goes in, what comes out, how good it is."""
     store = open_store(settings.store, create=False)
     manifest = store.manifest(model, _named(store, model, version))
@@ -80,17 +77,14 @@ def show(model: Model, version: Version, settings: ListSettings) -> None:
         print_table(_facts(manifest, store))
 
 
-@command(models, ListSettings, name="history")
-def history(model: Model, alias: Alias, settings: ListSettings) -> None:
+@command(models, LookSettings, name="history")
+def history(model: Model, alias: Alias, settings: LookSettings) -> None:
     """Show every move of an alias, oldest first."""
     store = open_store(settings.store, create=False)
     rows = [_move(move) for move in store.history(model, alias)]
     if not rows:
         store.alias(model, alias)  # says what exists instead
-    if settings.output == "json":
-        print_json(rows)
-    else:
-        print_table(rows)
+    print_rows(rows, settings.output)
 
 
 @command(models, StoreSettings, name="verify")

@@ -1,13 +1,30 @@
 """What commands print: tables for people, JSON for programs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import typer
+from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from mlplat.settings import Settings
+
+
+class ListSettings(Settings):
+    """Settings of the commands that list."""
+
+    output: Literal["table", "json"] = Field("table", description="A table for people, or JSON for programs.")
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str = "") -> None:
+    """Print rows in the form that `--output` asks for; a table without rows is the sentence `empty`."""
+    if output == "json":
+        print_json(rows)
+    else:
+        print_table(rows, empty=empty)
 
 
 def print_json(value: object) -> None:

@@ -61,6 +61,22 @@ class TestTrain:
         assert "nowhere:Thing" in done.err
 
 
+class TestRecipes:
+    def test_the_recipes_are_listed(self, run: Run) -> None:
+        listed = json.loads(run("recipes", "--output", "json").out)
+        assert [row["recipe"] for row in listed] == ["iris", "churn", "forecast", "tabular"]
+        assert all(row["description"] for row in listed)
+
+    def test_the_parameters_of_a_recipe_are_listed_with_those_of_its_estimators(self, run: Run) -> None:
+        listed = json.loads(run("recipes", "iris", "--output", "json").out)
+        forest = next(row for row in listed if (row["name"], row["of"]) == ("n_estimators", "random_forest"))
+        assert forest["default"] == "100"
+        assert "n_estimators" in run("recipes", "iris").out
+
+    def test_an_unknown_recipe_is_refused(self, run: Run) -> None:
+        assert run("recipes", "nothing").code == 2
+
+
 class TestModels:
     def test_models_and_versions_are_listed(self, run: Run, models: Store) -> None:
         listed = json.loads(run("models", "list", "--output", "json").out)
