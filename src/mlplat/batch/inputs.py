@@ -38,6 +38,11 @@ class Source:
     format: Format
     location: str | Path = field(repr=False)
 
+    @property
+    def identity(self) -> str:
+        """What is the same for two names of one file."""
+        return self.location if isinstance(self.location, str) else self.location.resolve().as_uri()
+
     def open(self) -> BinaryIO:
         """A seekable stream over its bytes.
 
@@ -66,8 +71,11 @@ def expand(specs: Sequence[str]) -> list[Source]:
         NotFoundError: if one names no file.
         UsageError: if a file's name says no format, or a URL's scheme is unknown.
     """
-    found = {str(source.location): source for spec in reversed(specs) for source in reversed(_expand_one(spec))}
-    return list(reversed(found.values()))
+    found: dict[str, Source] = {}
+    for spec in specs:
+        for source in _expand_one(spec):
+            found.setdefault(source.identity, source)
+    return list(found.values())
 
 
 def sample(path: Path) -> list[Source]:

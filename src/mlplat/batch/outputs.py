@@ -104,6 +104,5 @@ def _refuse_collisions(targets: list[Target]) -> None:
         seen[target.name] = names
     for target in targets:
         for source in target.sources:
-            place = source.location if isinstance(source.location, str) else source.location.absolute().as_uri()
-            if place in seen:
-                raise UsageError(f"The output {place} is an input.", hint="Write to another name or folder.")
+            if source.identity in seen:
+                raise UsageError(f"The output {source.name} is an input.", hint="Write to another name or folder.")

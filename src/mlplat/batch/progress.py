@@ -48,7 +48,7 @@ def lines(total: int, *, every: float = EVERY_SECONDS) -> Iterator[Advance]:
 
 
 @contextmanager
-def bar(total: int) -> Iterator[Advance]:
+def bar(total: int, *, stream: TextIO | None = None) -> Iterator[Advance]:
     """A bar with rows a second and the time left."""
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -63,7 +63,7 @@ def bar(total: int) -> Iterator[Advance]:
         TaskProgressColumn(),
         words,
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(file=stream, stderr=stream is None),
     )
     with shown:
         task = shown.add_task("", total=max(1, total), rows=0, rate=0)
