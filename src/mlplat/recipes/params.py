@@ -102,6 +102,8 @@ def describe_parameters(model: type[Parameters], *, of: str = "") -> list[Parame
 
 def type_name(annotation: Any) -> str:
     """A type as a person reads it: "integer or none", "one of a, b"."""
+    if get_origin(annotation) is Annotated:
+        return type_name(get_args(annotation)[0])
     if get_origin(annotation) is Literal:
         return "one of " + ", ".join(map(str, get_args(annotation)))
     if get_origin(annotation) is tuple:

@@ -110,7 +110,7 @@ def create_app(lifecycle: Lifecycle, metrics: ServeMetrics, keys: KeyRing, rules
 
     app.add_api_route("/predict", predict, methods=["POST"])
     for path, endpoint in {"/health": health, "/ready": ready, "/metrics": exposition, "/version": version}.items():
-        app.add_api_route(path, endpoint, methods=["GET"])
+        app.add_api_route(path, endpoint, methods=["GET"], name=path.removeprefix("/"))
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
     add_docs(app, lifecycle)
     return app

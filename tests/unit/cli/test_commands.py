@@ -71,6 +71,7 @@ class TestRecipes:
         listed = json.loads(run("recipes", "iris", "--output", "json").out)
         forest = next(row for row in listed if (row["name"], row["of"]) == ("n_estimators", "random_forest"))
         assert forest["default"] == "100"
+        assert next(row["type"] for row in listed if row["name"] == "max_depth") == "integer or none"
         assert "n_estimators" in run("recipes", "iris").out
 
     def test_an_unknown_recipe_is_refused(self, run: Run) -> None:
