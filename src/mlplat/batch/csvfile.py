@@ -15,7 +15,7 @@ from mlplat.batch.inputs import Source
 from mlplat.batch.streams import Counted
 from mlplat.errors import DataError
 
-BLOCK = 4 << 20
+BLOCK = 1 << 20
 """Bytes that are parsed at once; no row can be longer."""
 
 MOST_MISFITS = 100_000

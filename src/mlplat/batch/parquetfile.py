@@ -13,6 +13,9 @@ from mlplat.errors import DataError
 BUFFER = 1 << 20
 """Bytes that are read at once of each column."""
 
+CHUNK_BYTES = 32 << 20
+"""Where rows are long, a chunk has fewer of them: about so many bytes."""
+
 
 def read_schema(source: Source) -> pa.Schema:
     """The columns of a Parquet file, without what pandas says of them.
@@ -39,13 +42,15 @@ def count_row_groups(source: Source) -> int:
 def read_chunks(source: Source, row_groups: Sequence[int] | None, rows: int) -> Iterator[Chunk]:
     """The rows of some row groups (None: all), in chunks of at most `rows` rows."""
     with open_parquet(source) as file:
-        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        parts = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
+        sizes = [part.num_rows for part in parts]
         groups = list(range(len(sizes))) if row_groups is None else list(row_groups)
         total = max(1, sum(sizes[group] for group in groups))
         done = 0
         for group in groups:
             first = sum(sizes[:group]) + 1
-            for batch in file.iter_batches(rows, row_groups=[group], use_threads=False):
+            fitting = max(1, sizes[group] * CHUNK_BYTES // max(1, parts[group].total_byte_size))
+            for batch in file.iter_batches(min(rows, fitting), row_groups=[group], use_threads=False):
                 share = (done + batch.num_rows) * source.size // total - done * source.size // total
                 yield Chunk(source, first, batch.replace_schema_metadata(None), progress=share)
                 first, done = first + batch.num_rows, done + batch.num_rows
