@@ -7,8 +7,6 @@ send the same names and values as ever. From this folder:
     mlplat train --recipe strings_pipeline:Tickets --model tickets --version v2 --data tickets.csv   # target: urgent
 """
 
-# ruff: noqa: ARG002  # a recipe is given more than it needs
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray

@@ -7,8 +7,6 @@ From this folder:
     mlplat train --recipe wine:Wine --version v3 --data my_wines.csv      # with a column `cultivar`
 """
 
-# ruff: noqa: ARG002  # a recipe is given more than it needs
-
 from typing import Any
 
 from pydantic import Field

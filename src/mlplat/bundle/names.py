@@ -28,7 +28,7 @@ def check(name: str, what: str) -> str:
     """
     if not is_valid(name):
         raise UsageError(
-            f"{name!r} cannot name a {what}.",
+            f"{name!r} cannot name {'an' if what[0] in 'aeiou' else 'a'} {what}.",
             hint="Use 1 to 63 letters, digits, '.', '_' or '-', with a letter or digit at both ends.",
         )
     return name

@@ -1,5 +1,5 @@
 """Turning a version into predictions."""
 
-from mlplat.runtime.predictor import Predictor
+from mlplat.runtime.predictor import Predictor, Run, open_onnx, open_pickle
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "Run", "open_onnx", "open_pickle"]

@@ -45,8 +45,8 @@ class Predictor:
                     f"{manifest.model} {manifest.version} is a pickle, which runs code when it is loaded.",
                     hint="If you trust who can write the store, allow it with --allow-pickle.",
                 )
-            return cls(manifest, _sklearn(model_file, manifest.features.layout == "columns"))
-        return cls(manifest, _onnx(model_file, threads))
+            return cls(manifest, open_pickle(model_file, by_name=manifest.features.layout == "columns"))
+        return cls(manifest, open_onnx(model_file, threads))
 
     def predict(self, inputs: Inputs) -> Prediction:
         """Predict encoded rows, from `Features.encode`.
@@ -101,7 +101,12 @@ class Predictor:
         return Prediction(np.empty(0, dtype=np.int64), np.empty((0, len(self.manifest.classes)), dtype=np.float32))
 
 
-def _onnx(model_file: Path, threads: int) -> Run:
+def open_onnx(model_file: Path, threads: int = 1) -> Run:
+    """What runs an ONNX model on `threads` cores; the inputs are not empty.
+
+    Raises:
+        CorruptError: if the file is no model.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -117,7 +122,8 @@ def _onnx(model_file: Path, threads: int) -> Run:
     return run
 
 
-def _sklearn(model_file: Path, by_name: bool) -> Run:
+def open_pickle(model_file: Path, *, by_name: bool) -> Run:
+    """What runs a pickled estimator, on a DataFrame if `by_name`, else on the tensor. Runs any code in the file."""
     import joblib
 
     estimator = joblib.load(model_file)

@@ -109,7 +109,6 @@ def build(plan: Plan, folder: Path, *, seed: int, jobs: int, allow_pickle: bool,
             estimator,
             features,
             data.task,
-            classes=data.classes,
             checked=checked,
             folder=folder,
             name=plan.model,
@@ -127,7 +126,7 @@ def _describe(
     plan: Plan, features: Features, estimator: Any, exported: Exported, *, seen: Inputs, kept: Inputs, folder: Path
 ) -> Built:
     data, held_out = plan.data, np.flatnonzero(plan.held_out)
-    predicted = exported.predictor.predict(kept)
+    predicted = exported.run(kept)
     truth = data.y[held_out]
     some = _take(seen, slice(BASELINE_ROWS))
     data_info = DataInfo(uri=data.table.uri, rows=len(data), held_out=len(held_out), sha256=data.table.sha256)
@@ -173,8 +172,8 @@ def _describe(
         files={name: _entry(path) for name, path in files.items()},
         runtime=exported.runtime,
         packages=packages,
-        golden=samples.golden_of(exported.predictor, features, data, held_out, tolerance_of(data.task)),
-        baseline=baseline_of(features, some, exported.predictor.predict(some)),
+        golden=samples.golden_of(exported.run, features, data, held_out, tolerance_of(data.task)),
+        baseline=baseline_of(features, some, exported.run(some)),
     )
     return Built(manifest, files)
 

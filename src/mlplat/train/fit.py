@@ -12,9 +12,9 @@ from sklearn.base import BaseEstimator
 
 from mlplat import logs
 from mlplat.bundle.features import Features, Inputs
-from mlplat.bundle.manifest import MODEL_FILE, PICKLE_FILE, Label, Manifest, Runtime, Task
+from mlplat.bundle.manifest import MODEL_FILE, PICKLE_FILE, Runtime, Task
 from mlplat.errors import DataError, ExportError, MlplatError
-from mlplat.runtime import Predictor
+from mlplat.runtime import Run, open_onnx, open_pickle
 from mlplat.train.export import check_parity, estimator_input, sklearn_prediction, to_onnx
 
 
@@ -51,11 +51,11 @@ def fit(estimator: BaseEstimator, table: Any, y: NDArray[Any], *, seed: int, job
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A model file that predicts what its estimator predicts, and the predictor that has loaded it."""
+    """A model file that predicts what its estimator predicts, and what runs it."""
 
     runtime: Runtime
     path: Path
-    predictor: Predictor
+    run: Run
 
 
 def export(
@@ -63,7 +63,6 @@ def export(
     features: Features,
     task: Task,
     *,
-    classes: tuple[Label, ...] | None,
     checked: Inputs,
     folder: Path,
     name: str,
@@ -75,7 +74,6 @@ def export(
         estimator: fitted.
         features: how rows reach it.
         task: what it predicts.
-        classes: of a classification.
         checked: the rows to compare on.
         folder: where the files go.
         name: of the model.
@@ -96,9 +94,9 @@ def export(
     path = folder / MODEL_FILE
     try:
         path.write_bytes(to_onnx(estimator, features, task, name=name))
-        predictor = _load("onnx", path, features, task, classes)
+        run = open_onnx(path)
         try:
-            found = predictor.predict(checked)
+            found = run(checked)
         except Exception as error:  # onnxruntime has no public base class for its errors
             raise ExportError(f"ONNX Runtime cannot run the export: {error}") from error
         check_parity(expected, found, task)
@@ -107,12 +105,5 @@ def export(
         if not allow_pickle:
             raise
         logs.get().warning("exported_as_pickle", reason=str(error))
-        return Exported("sklearn", pickle, _load("sklearn", pickle, features, task, classes))
-    return Exported("onnx", path, predictor)
-
-
-def _load(runtime: Runtime, path: Path, features: Features, task: Task, classes: tuple[Label, ...] | None) -> Predictor:
-    """A predictor before there is a manifest: with what of it predicting takes. The pickle is our own, just written."""
-    known: dict[str, Any] = {"runtime": runtime, "features": features, "task": task, "classes": classes}
-    draft = Manifest.model_construct(**known)
-    return Predictor.load(draft, path, allow_pickle=True)
+        return Exported("sklearn", pickle, open_pickle(pickle, by_name=features.layout == "columns"))
+    return Exported("onnx", path, run)

@@ -12,7 +12,7 @@ from mlplat.bundle.features import CategoryColumn, Features, StringColumn, is_mi
 from mlplat.bundle.golden import Golden, Scalar
 from mlplat.errors import ExportError
 from mlplat.recipes import Dataset
-from mlplat.runtime import Predictor
+from mlplat.runtime import Run
 
 GOLDEN_ROWS = 14
 MAX_HELD_OUT = 10_000
@@ -57,13 +57,11 @@ def by_column(features: Features, rows: list[dict[str, Scalar]]) -> dict[str, li
     return {name: [row[name] for row in rows] for name in features.names}
 
 
-def golden_of(
-    predictor: Predictor, features: Features, data: Dataset, held_out: NDArray[Any], tolerance: float
-) -> Golden:
+def golden_of(run: Run, features: Features, data: Dataset, held_out: NDArray[Any], tolerance: float) -> Golden:
     """Golden samples: held-out rows over the whole file, one with all missing values, one with all unknown ones.
 
     Args:
-        predictor: of the exported model.
+        run: the exported model.
         features: of the model.
         data: the data set.
         held_out: indices of the held-out rows.
@@ -80,7 +78,7 @@ def golden_of(
     inputs, problems = features.encode(by_column(features, rows))
     if problems:
         raise ExportError(f"The golden samples do not fit the features: {problems[0]}.")
-    predicted = predictor.predict(inputs)
+    predicted = run(inputs)
     probabilities = predicted.probabilities
     return Golden(
         rows=tuple(tuple(row[name] for name in features.names) for row in rows),

@@ -54,13 +54,12 @@ def test_an_estimator_survives_its_export(name: str, target: str, datasets: dict
         estimator,
         features,
         data.task,
-        classes=data.classes,
         checked=checked,
         folder=tmp_path,
         name="test",
         allow_pickle=False,
     )
-    predicted = exported.predictor.predict(checked)
+    predicted = exported.run(checked)
     assert exported.runtime == "onnx"
     assert tolerance_of(data.task) <= 1e-4
     if data.classes:

@@ -52,12 +52,10 @@ class Shouting(LogisticRegression):  # type: ignore[misc]
 
 def exported(estimator: Any, y: Any, task: Task, folder: Path, *, allow_pickle: bool = False) -> Exported:
     fit(estimator, X, y, seed=0, jobs=1)
-    classes = (0, 1) if task == "classification" else None
     return export(
         estimator,
         FEATURES,
         task,
-        classes=classes,
         checked={TENSOR: X},
         folder=folder,
         name="test",
@@ -74,7 +72,7 @@ def test_with_allow_pickle_it_is_published_as_a_pickle(tmp_path: Path) -> None:
     found = exported(Rounding(), X[:, 0], "regression", tmp_path, allow_pickle=True)
     assert (found.runtime, found.path.name) == ("sklearn", "model.joblib")
     assert not (tmp_path / "model.onnx").exists()
-    assert found.predictor.predict({TENSOR: X}).values.tolist() == np.round(X[:, 0], 1).tolist()
+    assert found.run({TENSOR: X}).values.tolist() == np.round(X[:, 0], 1).tolist()
 
 
 def test_an_estimator_that_cannot_be_pickled_is_refused(tmp_path: Path) -> None:
@@ -93,7 +91,6 @@ def test_an_export_that_cannot_run_is_refused(tmp_path: Path) -> None:
             estimator,
             FEATURES,
             "classification",
-            classes=(0, 1),
             checked={TENSOR: X, "another": X},
             folder=tmp_path,
             name="test",
@@ -120,15 +117,12 @@ def test_columns_keep_names_that_are_no_identifiers(tmp_path: Path) -> None:
         estimator,
         features,
         "classification",
-        classes=(0, 1),
         checked=inputs,
         folder=tmp_path,
         name="test",
         allow_pickle=False,
     )
-    assert (
-        found.predictor.predict(inputs).values.tolist() == estimator.predict(estimator_input(features, inputs)).tolist()
-    )
+    assert found.run(inputs).values.tolist() == estimator.predict(estimator_input(features, inputs)).tolist()
 
 
 def test_a_classifier_without_probabilities_is_refused(tmp_path: Path) -> None:
@@ -180,7 +174,6 @@ def test_a_value_equal_to_a_threshold_goes_the_same_way_in_hist_gradient_boostin
         estimator,
         FEATURES,
         "regression",
-        classes=None,
         checked={TENSOR: x},
         folder=tmp_path,
         name="test",
