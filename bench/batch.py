@@ -50,9 +50,11 @@ def make_inputs(folder: Path, rows: int) -> dict[str, Path]:
 
 def train(folder: Path) -> None:
     """Publish a version to the store in `folder`, and put its pickle beside, for the script."""
+    from mlplat import logs
     from mlplat.store import open_store
     from mlplat.train.run import train
 
+    logs.configure("error")
     store = open_store(str(folder / "store"))
     manifest = train(store=store, recipe="iris", version="v1", params={"n_estimators": 100}).manifest
     (folder / "model.joblib").write_bytes(store.read_file(manifest, "model.joblib"))
@@ -105,7 +107,7 @@ def ours(folder: Path, source: Path, output: Path) -> float:
 def run_child(who: str, folder: Path, source: Path, output: Path) -> tuple[float, float]:
     """Run `theirs` or `ours` in a process of its own, on two cores. Returns seconds, and its peak memory in MiB."""
     command = [sys.executable, __file__, "--child", who, str(folder), str(source), str(output)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "LOG_LEVEL": "error"})
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return answer["seconds"], answer["peak_mib"]
 
