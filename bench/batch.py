@@ -117,7 +117,8 @@ def child(who: str, folder: Path, source: Path, output: Path) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     seconds = {"theirs": theirs, "ours": ours}[who](folder, source, output)
     # Not ru_maxrss, which a process takes over from the one that started it.
-    peak = next(int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith("VmHWM:")) / 1024
+    status = Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
     print(json.dumps({"seconds": seconds, "peak_mib": peak}))
 
 

@@ -350,3 +350,16 @@ def test_no_thread_outlives_a_run(scored: Score, flowers: Flowers) -> None:
     deadline = time.monotonic() + 10
     while names := [each.name for each in threading.enumerate() if each.name.startswith(("read", "score"))]:
         assert time.monotonic() < deadline, names
+
+
+def test_scoring_does_not_import_pandas_which_takes_longer_than_a_small_file(
+    flowers: Flowers, store: Store, tmp_path: Path
+) -> None:
+    program = (
+        "import sys; from pathlib import Path; from mlplat.batch import score; from mlplat.store import Cache, open_store;"
+        "score(store=open_store(sys.argv[1]), cache=Cache(Path(sys.argv[2])), model='iris', version='v1',"
+        "inputs=[sys.argv[3]], output=sys.argv[4]); print('pandas' in sys.modules, 'sklearn' in sys.modules)"
+    )
+    for name in ("out.csv", "out.parquet"):
+        command = [sys.executable, "-c", program, store.url, tmp_path / "cache", flowers(20), tmp_path / name]
+        assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "False False\n"
