@@ -361,5 +361,6 @@ def test_scoring_does_not_import_pandas_which_takes_longer_than_a_small_file(
         "inputs=[sys.argv[3]], output=sys.argv[4]); print('pandas' in sys.modules, 'sklearn' in sys.modules)"
     )
     for name in ("out.csv", "out.parquet"):
-        command = [sys.executable, "-c", program, store.url, tmp_path / "cache", flowers(20), tmp_path / name]
+        paths = [tmp_path / "cache", flowers(20), tmp_path / name]
+        command = [sys.executable, "-c", program, store.url, *map(str, paths)]
         assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "False False\n"
