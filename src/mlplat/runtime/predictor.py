@@ -144,7 +144,11 @@ def _frame(inputs: Inputs) -> Any:
 
 
 def _prediction(outputs: list[NDArray[Any]]) -> Prediction:
-    """From [labels, probabilities] of a classifier, or [values] of a regressor, which may be [n, 1]."""
+    """From [labels, probabilities] of a classifier, or [values] of a regressor, which may be [n, 1].
+
+    ONNX Runtime adds votes up in float32, so a probability may be a rounding error below 0 or above 1.
+    """
     if len(outputs) == 2:
-        return Prediction(outputs[0].astype(np.int64, copy=False), outputs[1].astype(np.float32, copy=False))
+        probabilities = np.clip(outputs[1], 0.0, 1.0, dtype=np.float32, casting="same_kind")
+        return Prediction(outputs[0].astype(np.int64, copy=False), probabilities)
     return Prediction(outputs[0].reshape(-1).astype(np.float32, copy=False))

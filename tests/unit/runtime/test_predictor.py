@@ -6,11 +6,13 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from skl2onnx import to_onnx
+from sklearn.ensemble import RandomForestClassifier
 
 from mlplat.bundle.features import TENSOR
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import CorruptError, DataError, GoldenError, UsageError
-from mlplat.runtime import Predictor
+from mlplat.runtime import Predictor, open_onnx
 from mlplat.store import Store
 
 
@@ -95,3 +97,17 @@ def test_a_forecast_feeds_each_value_back(models: Store, tmp_path: Path) -> None
         values = [*values[1:], one]
     with pytest.raises(DataError, match="found 4 values, expected at least 5"):
         predictor.forecast(np.asarray(values[:4]), 1)
+
+
+def test_probabilities_never_leave_0_to_1(tmp_path: Path) -> None:
+    """In float32 the votes of 10 trees add up to 1.0000001."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 3)).astype(np.float32)
+    forest = RandomForestClassifier(10, random_state=0).fit(rows, rows[:, 0] > 0)
+    (tmp_path / "model.onnx").write_bytes(
+        to_onnx(forest, rows[:1], options={"zipmap": False}, target_opset=18).SerializeToString()
+    )
+    probabilities = open_onnx(tmp_path / "model.onnx")({"X": rows}).probabilities
+    assert probabilities is not None
+    assert probabilities.min() >= 0
+    assert probabilities.max() <= 1
