@@ -26,7 +26,10 @@ class KeyRing:
     """
 
     def __init__(self, keys: Iterable[str] = (), path: Path | None = None) -> None:
-        self._fixed = _digests(keys)
+        given = list(keys)
+        self._fixed = _digests(given)
+        if given and not self._fixed:
+            raise UsageError("The list of API keys holds none.", hint="Give a key, or leave the option out.")
         self._path = path
         self._stamp: object = None
         self._looked = 0.0

@@ -8,6 +8,7 @@ from types import FrameType
 import uvicorn
 
 from mlplat import logs
+from mlplat.bundle import names
 from mlplat.errors import MlplatError
 from mlplat.metrics import ServeMetrics
 from mlplat.serve.app import Rules, create_app
@@ -78,8 +79,11 @@ def make_server(settings: ServeSettings) -> DrainingServer:
     """A server with all that it needs; it neither listens nor loads yet.
 
     Raises:
-        UsageError: if there are no API keys where they should be.
+        UsageError: if a name can be none, or there are no API keys where they should be.
     """
+    for name, what in ((settings.model, "model"), (settings.version, "version"), (settings.alias, "alias")):
+        if name is not None:
+            names.check(name, what)
     metrics = ServeMetrics()
     lifecycle = Lifecycle(
         Source(settings.store, settings.model, settings.version, settings.alias),
@@ -96,7 +100,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         settings.deadline_seconds,
         settings.drain_unready,
     )
-    keys = KeyRing((settings.api_keys or "").split(","), settings.api_keys_path)
+    keys = KeyRing(settings.api_keys.split(",") if settings.api_keys else (), settings.api_keys_path)
     config = uvicorn.Config(
         create_app(lifecycle, metrics, keys, rules),
         http="httptools",

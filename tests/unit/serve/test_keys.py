@@ -15,7 +15,13 @@ def always_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_keys_everyone_is_let_in() -> None:
-    assert KeyRing([""]).accepts(None)
+    assert KeyRing().accepts(None)
+
+
+@pytest.mark.parametrize("keys", [[""], [" ", ""]])
+def test_a_list_without_a_key_is_refused_and_does_not_open_the_server(keys: list[str]) -> None:
+    with pytest.raises(UsageError, match="holds none"):
+        KeyRing(keys)
 
 
 @pytest.mark.parametrize("key", [None, "", "wrong", "secre", "secrets", "\udcff"])
