@@ -7,8 +7,9 @@ A field is a command-line option (`drain_seconds` is `--drain-seconds`) and an e
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -26,6 +27,13 @@ class Settings(BaseModel):
     """Base of all settings: frozen, and a misspelt one is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """The environment variable of a field whose own name another command uses for something else."""
+
+    name: str
 
 
 class StoreSettings(Settings):
@@ -52,7 +60,9 @@ class TrainSettings(StoreSettings):
     if_absent: bool = Field(False, description="Promote only if the alias does not exist yet.")
     if_better: str | None = Field(None, description="Promote only if this metric is better than the alias's version's.")
     margin: float = Field(0.0, ge=0, description="By how much it must be better.")
-    floor: float | None = Field(None, description="The worst value of the metric that may be promoted.")
+    floor: float | None = Field(
+        None, allow_inf_nan=False, description="The worst value of the metric that may be promoted."
+    )
     keep: int | None = Field(None, ge=1, description="After a promotion, prune all but the N newest versions.")
     allow_pickle: bool = Field(
         False,
@@ -123,4 +133,6 @@ class BatchSettings(WhichVersion):
 class DemoSettings(Settings):
     """Settings of `mlplat demo`."""
 
-    keep: bool = Field(False, description="Leave the server running at the end and print its URL.")
+    keep: Annotated[bool, Variable("MLPLAT_DEMO_KEEP")] = Field(
+        False, description="Leave the server running at the end and print its URL."
+    )

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from mlplat import logs
 from mlplat.errors import UsageError
-from mlplat.settings import Settings
+from mlplat.settings import Settings, Variable
 
 ENV_PREFIX = "MLPLAT_"
 
@@ -90,9 +90,10 @@ def flag(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def variable(field: str) -> str:
-    """The environment variable of a field: `MLPLAT_DRAIN_SECONDS`."""
-    return ENV_PREFIX + field.upper()
+def variable(field: str, info: FieldInfo) -> str:
+    """The environment variable of a field: `MLPLAT_DRAIN_SECONDS`, or what its metadata says instead."""
+    said = [part.name for part in info.metadata if isinstance(part, Variable)]
+    return said[0] if said else ENV_PREFIX + field.upper()
 
 
 def _parameter(field: str, info: FieldInfo) -> inspect.Parameter:
@@ -101,7 +102,7 @@ def _parameter(field: str, info: FieldInfo) -> inspect.Parameter:
     option = typer.Option(
         flag(field),
         help=info.description,
-        envvar=variable(field),
+        envvar=variable(field, info),
         show_default=default not in (None, [], inspect.Parameter.empty),
     )
     kind: Any = list[str] if repeated else info.annotation

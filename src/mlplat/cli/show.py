@@ -1,7 +1,7 @@
 """What commands print: tables for people, JSON for programs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -10,13 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mlplat.settings import Settings
+from mlplat.settings import Settings, Variable
 
 
 class ListSettings(Settings):
     """Settings of the commands that list."""
 
-    output: Literal["table", "json"] = Field("table", description="A table for people, or JSON for programs.")
+    output: Annotated[Literal["table", "json"], Variable("MLPLAT_LIST_OUTPUT")] = Field(
+        "table", description="A table for people, or JSON for programs."
+    )
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], output: str, *, empty: str = "") -> None:

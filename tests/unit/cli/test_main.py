@@ -8,6 +8,7 @@ import pytest
 
 from mlplat import __version__
 from mlplat.cli import options
+from mlplat.cli.models import LookSettings
 from mlplat.errors import UsageError
 from mlplat.settings import BatchSettings, DemoSettings, ServeSettings, Settings, TrainSettings
 from mlplat.store import Store
@@ -40,9 +41,17 @@ def test_the_help_teaches_every_option_and_its_variable(
     monkeypatch.setenv("TERMINAL_WIDTH", "300")
     done = run(command, "--help")
     assert done.code == 0
-    for field in COMMANDS[command].model_fields:
+    for field, info in COMMANDS[command].model_fields.items():
         assert options.flag(field) in done.out
-        assert options.variable(field) in done.out
+        assert options.variable(field, info) in done.out
+
+
+def test_no_variable_means_two_things() -> None:
+    """The pods of one release share their environment."""
+    kinds = (TrainSettings, ServeSettings, BatchSettings, DemoSettings, LookSettings)
+    for field in ("output", "keep"):
+        said = [options.variable(field, kind.model_fields[field]) for kind in kinds if field in kind.model_fields]
+        assert len(said) == len(set(said)) == 2
 
 
 @pytest.mark.parametrize(
@@ -54,7 +63,7 @@ def test_every_command_of_models_has_help(run: Run, command: str) -> None:
 
 def test_an_option_is_an_environment_variable_too(run: Run, models: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLPLAT_STORE", models.url)
-    monkeypatch.setenv("MLPLAT_OUTPUT", "json")
+    monkeypatch.setenv("MLPLAT_LIST_OUTPUT", "json")
     assert '"iris"' in run("models", "list").out
 
 
@@ -76,6 +85,7 @@ def test_a_value_on_the_command_line_goes_before_the_variable(
         (["serve", "--model", "a/b", "--version", "v1"], 2, "cannot name a model"),
         (["serve", "--model", "iris", "--version", "v1", "--api-keys", " , "], 2, "API keys holds none"),
         (["serve", "--nonsense"], 2, "--nonsense"),
+        (["train", "--recipe", "iris", "--floor", "nan"], 2, "--floor"),
         (["train", "--recipe", "nothing"], 2, "no recipe 'nothing'"),
         (["train", "--recipe", "iris", "--param", "colour=red"], 2, "n_estimators"),
         (["train", "--recipe", "iris", "--param", "n_estimators"], 2, "NAME=VALUE"),
