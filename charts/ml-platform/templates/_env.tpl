@@ -1,0 +1,39 @@
+{{/* The store's URL: as given, or a folder of the claim (not its root, where lost+found may be). */}}
+{{- define "mlplat.storeURL" -}}
+{{- .Values.store.url | default "file:///models/store" -}}
+{{- end -}}
+
+{{/* Whether pods mount the claim. */}}
+{{- define "mlplat.hasClaim" -}}
+{{- if not .Values.store.url }}true{{ end -}}
+{{- end -}}
+
+{{/* Environment of every container, with the component's own: (list $ componentValues). */}}
+{{- define "mlplat.env" -}}
+{{- $root := index . 0 -}}
+- {name: MLPLAT_STORE, value: {{ include "mlplat.storeURL" $root | quote }}}
+- {name: MLPLAT_CACHE, value: /tmp/cache}
+- {name: MLPLAT_ALLOW_PICKLE, value: {{ $root.Values.model.allowPickle | quote }}}
+{{- range $name, $value := $root.Values.store.env }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- with (index . 1).extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Name of this Job as JOB_NAME: version "auto" and batch outputs are called after it. */}}
+{{- define "mlplat.jobNameEnv" -}}
+- name: JOB_NAME
+  valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}
+{{- end -}}
+
+{{/* Sources of environment variables: the store's Secret, and the component's own. (list $ componentValues) */}}
+{{- define "mlplat.envFrom" -}}
+{{- with (index . 0).Values.store.existingSecret }}
+- secretRef: {name: {{ . | quote }}}
+{{- end }}
+{{- with (index . 1).extraEnvFrom }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

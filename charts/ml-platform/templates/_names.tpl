@@ -1,0 +1,88 @@
+{{/* The base of all names: the release, with the chart's name unless the release has it in its own. */}}
+{{- define "mlplat.base" -}}
+{{- $chart := default .Chart.Name .Values.nameOverride -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains $chart .Release.Name -}}
+{{- .Release.Name -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $chart -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A name: (list $ suffix limit). What is too long is cut from the base and gets a hash of it; the suffix stays whole. */}}
+{{- define "mlplat.name" -}}
+{{- $base := include "mlplat.base" (index . 0) -}}
+{{- $suffix := ternary "" (printf "-%s" (index . 1)) (empty (index . 1)) -}}
+{{- $room := sub (index . 2) (len $suffix) | int -}}
+{{- if gt (len $base) $room -}}
+{{- $base = printf "%s-%s" ($base | trunc (sub $room 9 | int) | trimSuffix "-") ($base | sha256sum | trunc 8) -}}
+{{- end -}}
+{{- printf "%s%s" $base $suffix -}}
+{{- end -}}
+
+{{/* The name of the serving Deployment, its Service and what belongs to them. */}}
+{{- define "mlplat.fullname" -}}
+{{- include "mlplat.name" (list . "" 63) -}}
+{{- end -}}
+
+{{- define "mlplat.serviceAccountName" -}}
+{{- if .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name -}}
+{{- else if .Values.serviceAccount.create -}}
+{{- include "mlplat.fullname" . -}}
+{{- else -}}
+default
+{{- end -}}
+{{- end -}}
+
+{{- define "mlplat.claimName" -}}
+{{- .Values.store.pvc.existingClaim | default (include "mlplat.name" (list . "store" 63)) -}}
+{{- end -}}
+
+{{- define "mlplat.keysSecretName" -}}
+{{- .Values.auth.existingSecret | default (include "mlplat.name" (list . "api-keys" 63)) -}}
+{{- end -}}
+
+{{/* The model's name: given, or the recipe's. */}}
+{{- define "mlplat.model" -}}
+{{- .Values.model.name | default .Values.model.recipe -}}
+{{- end -}}
+
+{{/* What serves, for people: "v1", or "@champion". */}}
+{{- define "mlplat.served" -}}
+{{- if .Values.model.alias -}}@{{ .Values.model.alias }}{{- else -}}{{ .Values.model.version }}{{- end -}}
+{{- end -}}
+
+{{/* What selectors hold: (list $ component). Never changes. */}}
+{{- define "mlplat.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride | trunc 63 | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* Labels of an object: (list $ component). */}}
+{{- define "mlplat.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "mlplat.selector" . }}
+app.kubernetes.io/part-of: ml-platform
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | quote }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of a pod: (list $ component extra). Nothing that changes with the chart's version. */}}
+{{- define "mlplat.podLabels" -}}
+{{- $root := index . 0 -}}
+{{- with mergeOverwrite (dict) $root.Values.commonLabels (index . 2) -}}
+{{ toYaml . }}
+{{ end -}}
+{{ include "mlplat.selector" . }}
+app.kubernetes.io/part-of: ml-platform
+component: {{ index . 1 }}
+model-name: {{ include "mlplat.model" $root | replace ":" "." | trunc 63 | trimAll "-._" | quote }}
+{{- end -}}
