@@ -57,7 +57,9 @@ class TrainSettings(StoreSettings):
     jobs: int = Field(1, description="Processor cores to train with; -1 for all.")
     run: str | None = Field(None, description="Name of this run, which 'auto' makes the version's name.")
     promote: str | None = Field(None, description="Alias to move to the new version.")
-    if_absent: bool = Field(False, description="Promote only if the alias does not exist yet.")
+    if_absent: bool = Field(
+        False, description="Promote only if the alias does not exist yet; with 'auto', train only then."
+    )
     if_better: str | None = Field(None, description="Promote only if this metric is better than the alias's version's.")
     margin: float = Field(0.0, ge=0, description="By how much it must be better.")
     floor: float | None = Field(
@@ -94,6 +96,9 @@ class WhichVersion(StoreSettings):
 class ServeSettings(WhichVersion):
     """Settings of `mlplat serve`."""
 
+    train: str | None = Field(
+        None, description="Train the version with this recipe first if the store lacks it, for a first try."
+    )
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
     poll_seconds: float = Field(5.0, gt=0, description="How often to look whether the alias moved.")
@@ -128,6 +133,17 @@ class BatchSettings(WhichVersion):
     shards: int | None = Field(None, ge=1, description="Number of parts; the part is JOB_COMPLETION_INDEX.")
     chunk_rows: int = Field(65_536, ge=1, description="Rows that are scored at once.")
     threads: int = Field(2, ge=1, description="Processor cores to score with.")
+
+
+class CheckSettings(Settings):
+    """Settings of `mlplat check`."""
+
+    model: str | None = Field(None, description="The model that must answer.")
+    version: str | None = Field(None, description="The version that must answer; by default the one of /ready.")
+    api_keys_path: Path | None = Field(
+        None, description="File with an API key, or a folder of such files; the first one is sent."
+    )
+    timeout_seconds: float = Field(10.0, gt=0, description="Time to wait for each answer.")
 
 
 class DemoSettings(Settings):

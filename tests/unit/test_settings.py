@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mlplat.settings import BatchSettings, DemoSettings, ServeSettings, TrainSettings, cache_folder
+from mlplat.settings import BatchSettings, CheckSettings, DemoSettings, ServeSettings, TrainSettings, cache_folder
 
 WHICH: dict[str, Any] = {
     "store": "models",
@@ -46,6 +46,7 @@ def test_train() -> None:
 
 def test_serve() -> None:
     assert defaults(ServeSettings) == WHICH | {
+        "train": None,
         "host": "0.0.0.0",
         "port": 8000,
         "poll_seconds": 5.0,
@@ -72,6 +73,10 @@ def test_batch() -> None:
         "shards": None,
         "chunk_rows": 65_536,
     }
+
+
+def test_check() -> None:
+    assert defaults(CheckSettings) == {"model": None, "version": None, "api_keys_path": None, "timeout_seconds": 10.0}
 
 
 def test_demo() -> None:

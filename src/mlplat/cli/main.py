@@ -1,19 +1,25 @@
 """`mlplat`: its commands, and the one place where errors become a line on stderr and an exit code."""
 
 import os
+import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 import typer
 
-from mlplat.cli import batch, demo, models, predict, recipes, serve, train  # noqa: F401 - each adds its commands
+from mlplat.cli import batch, check, demo, models, predict, recipes, serve, train  # noqa: F401 - each adds its commands
 from mlplat.cli.app import app
 from mlplat.cli.options import Debug
 from mlplat.errors import Exit, MlplatError
 
+SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a process."""
+
 
 def main() -> NoReturn:
     """Run the command that the process was started with, and end it with its exit code."""
+    signal.signal(signal.SIGTERM, _end)  # `serve` replaces it as soon as it listens
     try:
         app()
     except MlplatError as error:
@@ -30,6 +36,15 @@ def main() -> NoReturn:
         _complain(f"Unexpected {type(error).__name__}: {error}. Run it again with --debug for the traceback.")
         sys.exit(Exit.FAILED)
     sys.exit(Exit.DONE)
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    """End at SIGTERM by an exception, so that unfinished files are removed on the way out.
+
+    Without a handler the process with number 1, which a container's command is, would ignore the signal.
+    """
+    signal.signal(number, signal.SIG_IGN)  # a second one must not disturb that
+    sys.exit(SIGNALLED + number)
 
 
 def _complain(text: str) -> None:

@@ -54,7 +54,7 @@ def train(settings: TrainSettings) -> None:
         run=settings.run or os.environ.get("JOB_NAME"),
     )
     manifest = result.manifest
-    done = "published" if result.published else "was there already, made from the same"
+    done = "published" if result.published else "was there already"
     typer.echo(f"{manifest.model} {manifest.version} {done}")
     typer.echo("  ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items()))
     if result.decision is not None and promotion is not None:

@@ -65,14 +65,23 @@ class KeyRing:
             stamp = [(str(file), file.stat().st_mtime_ns, file.stat().st_size, file.stat().st_ino) for file in files]
             if stamp == self._stamp:
                 return
-            lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+            keys = [key for file in files for key in _keys_in(file)]
         except (OSError, UnicodeDecodeError) as error:
             logs.get().warning("api_keys_unreadable", path=str(self._path), error=str(error))
             return
-        self._digests = self._fixed + _digests(lines)
+        self._digests = self._fixed + _digests(keys)
         if self._stamp is not None:
             logs.get().info("api_keys_changed", path=str(self._path), keys=len(self._digests))
         self._stamp = stamp
+
+
+def read_keys(path: Path) -> list[str]:
+    """The API keys at a path: a file with one key a line, or a folder of such files."""
+    return [key for file in _key_files(path) for key in _keys_in(file)]
+
+
+def _keys_in(file: Path) -> list[str]:
+    return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _key_files(path: Path) -> list[Path]:

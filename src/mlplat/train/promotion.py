@@ -50,7 +50,7 @@ def promote(
         return score_stored(store, manifest, recipe, data, held_out, allow_pickle=allow_pickle)
 
     for attempt in range(ATTEMPTS):
-        current = _current(store, challenger.model, promotion.alias)
+        current = current_move(store, challenger.model, promotion.alias)
         if current is not None and current.version == challenger.version:
             return Decision(promote=True, reason=f"{promotion.alias} names {challenger.version} already")
         decision = _decide(store, challenger, promotion, current, measure, lower=recipe.lower_is_better)
@@ -124,7 +124,8 @@ def check_metric(metric: str, manifest: Manifest) -> None:
         )
 
 
-def _current(store: Store, model: str, alias: str) -> Move | None:
+def current_move(store: Store, model: str, alias: str) -> Move | None:
+    """What an alias names now; None if it does not exist."""
     try:
         return store.alias(model, alias)
     except NotFoundError:

@@ -18,7 +18,7 @@ from mlplat.store import Store, prune
 from mlplat.train.build import Built, Plan, build
 from mlplat.train.gate import Decision, Promotion
 from mlplat.train.progress import Reporter, reporter
-from mlplat.train.promotion import check_metric, promote
+from mlplat.train.promotion import check_metric, current_move, promote
 
 AUTO = "auto"
 
@@ -68,7 +68,8 @@ def train(
         seed: of everything random: the same call gives the same predictions.
         jobs: how many cores to fit with, -1 for all.
         allow_pickle: publish a pickle where ONNX cannot express the estimator.
-        promotion: which alias to move, and when.
+        promotion: which alias to move, and when. With "auto" and `if_absent` nothing is trained where the alias is
+            there: a first version is not missing.
         keep: afterwards prune the model's versions but for so many of the newest.
         run: the name of the run (of the Job), which is the same when a pod is tried again.
         report: hears of each step; by default the terminal or the log.
@@ -84,6 +85,11 @@ def train(
     kind = find_recipe(recipe)
     chosen = kind.parse(params or {})
     model = names.check(model if model is not None else default_model(kind), "model")
+    if version == AUTO and promotion is not None and promotion.if_absent:
+        first = current_move(store, model, promotion.alias)
+        if first is not None:
+            nothing = Decision(promote=False, reason="it names a version already, so no first one was trained")
+            return TrainResult(store.manifest(model, first.version), published=False, decision=nothing)
     own_run = version == AUTO and run is not None
     version = names.check(version if version != AUTO else auto_version(run), "version")
     info = RecipeInfo(name=recipe, params=_recorded(chosen.explicit(), seed), revision=kind.revision)

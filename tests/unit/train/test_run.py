@@ -173,6 +173,25 @@ def churn(store: Store, version: str, promotion: Promotion | None = None, **para
     return train(store=store, recipe="churn", version=version, params=given, promotion=promotion)
 
 
+def test_auto_with_if_absent_trains_a_first_version_only(store: Store) -> None:
+    first = iris(store, "auto", run="train-1", promotion=Promotion("champion", if_absent=True))
+    assert first.published
+    assert store.alias("iris", "champion").version == "train-1"
+    second = iris(store, "auto", run="train-2", params={}, promotion=Promotion("champion", if_absent=True))
+    assert not second.published
+    assert second.manifest.version == "train-1"
+    assert second.decision is not None
+    assert not second.decision.promote
+    assert list(store.versions("iris")) == ["train-1"]
+
+
+def test_a_first_run_that_published_and_ended_is_finished_by_the_next_try(store: Store) -> None:
+    iris(store, "auto", run="train-1")
+    again = iris(store, "auto", run="train-1", promotion=Promotion("champion", if_absent=True))
+    assert not again.published
+    assert store.alias("iris", "champion").version == "train-1"
+
+
 def test_the_gate_scores_both_on_the_same_rows_and_logs_scores_and_decision(store: Store) -> None:
     gate = Promotion("champion", if_better="log_loss", margin=0.01)
     first = churn(store, "v1", gate)
