@@ -1,0 +1,116 @@
+"""The cluster, the image of this tree, and a namespace with a release for each scenario.
+
+CLUSTER names the command of the cluster; E2E_IMAGE an image that the nodes have, which is used instead of building one.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pytest_helm_charts.clusters import Cluster as KubeCluster
+
+from . import artifacts
+from .clients import MachineClient, PodClient
+from .cluster import ROOT, Cluster
+from .load import Shape, Target
+from .namespace import Namespace
+from .release import Release
+
+pytest_plugins = ["pytest_helm_charts.plugin"]
+
+IMAGE = "localhost/ml-platform:e2e"
+SCENARIO_SECONDS = 900
+
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "disruptive: takes away what other scenarios need; runs alone")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SCENARIO_SECONDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    command = Path(os.environ.get("CLUSTER", ROOT.parent / "shared" / "cluster" / "cluster"))
+    assert command.exists(), f"{command} is missing; CLUSTER says where it is"
+    return Cluster.up(command)
+
+
+@pytest.fixture(scope="session")
+def kube_config(cluster: Cluster) -> str:
+    """Where pytest-helm-charts finds the cluster."""
+    return cluster.environment["KUBECONFIG"]
+
+
+@pytest.fixture(scope="session")
+def image(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image of this tree, built by the first process that needs it."""
+    if given := os.environ.get("E2E_IMAGE"):
+        return given
+    folder = tmp_path_factory.getbasetemp()
+    built = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "image-built"
+    with built.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if built.stat().st_size == 0:
+            cluster.build(IMAGE)
+            lock.write(IMAGE)
+    return IMAGE
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest, cluster: Cluster, kube_cluster: KubeCluster) -> Iterator[Namespace]:
+    """A fresh namespace. If the scenario fails, what happened in it is kept as files."""
+    namespace = Namespace(cluster, kube_cluster.kube_client, f"e2e-{uuid4().hex[:8]}")
+    namespace.create()
+    yield namespace
+    if request.node.stash.get(FAILED, False):
+        artifacts.keep(namespace, artifacts.folder_of(request.node.name))
+    namespace.delete()
+
+
+@pytest.fixture
+def helm() -> str:
+    """The helm binary; scenarios may be parametrized by it."""
+    return "helm"
+
+
+@pytest.fixture
+def release(namespace: Namespace, image: str, helm: str) -> Release:
+    """A release with the minikube values, not installed yet."""
+    return Release(namespace, image, helm)
+
+
+@pytest.fixture
+def from_machine(tmp_path: Path) -> Callable[..., MachineClient]:
+    """Load from this machine: `from_machine("nodeport", Target(url), Shape(...))`."""
+
+    def make(name: str, target: Target, shape: Shape) -> MachineClient:
+        return MachineClient(name, target, shape, tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def from_pod(namespace: Namespace, image: str) -> Callable[..., PodClient]:
+    """Load from a pod: `from_pod("service", Target(url), Shape(...))`."""
+
+    def make(name: str, target: Target, shape: Shape) -> PodClient:
+        return PodClient(name, target, shape, namespace, image)
+
+    return make
