@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format lock bench clean
+.PHONY: demo test e2e lint format lock bench clean
 
 # The locked environment; uv is installed into it first.
 .venv/.synced: pyproject.toml uv.lock
@@ -23,6 +23,11 @@ lint: .venv/.synced
 
 test: lint
 	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+
+# On a cluster: CLUSTER=... names the command that owns it, E2E_IMAGE=... an image that its nodes have already.
+e2e: .venv/.synced
+	$(BIN)/pytest tests/e2e -n 2 --dist loadgroup -m "not disruptive"
+	E2E_IMAGE=$${E2E_IMAGE:-localhost/ml-platform:e2e} $(BIN)/pytest tests/e2e -m disruptive
 
 format: .venv/.synced
 	$(BIN)/ruff format
