@@ -1,6 +1,7 @@
 """`mlplat serve`."""
 
 from mlplat.cli.app import app
+from mlplat.cli.first import FirstTraining
 from mlplat.cli.options import command
 from mlplat.settings import ServeSettings
 
@@ -15,4 +16,8 @@ def serve(settings: ServeSettings) -> None:
     """
     from mlplat.serve.run import run
 
-    run(settings)
+    if settings.train is None:
+        run(settings)
+    else:
+        with FirstTraining(settings, settings.train):
+            run(settings)

@@ -27,7 +27,8 @@ class DrainingServer(uvicorn.Server):
     """A uvicorn server that serves on for a while after SIGTERM, so that no routed request is lost.
 
     SIGTERM drains; a second one, or SIGINT, stops listening at once and finishes what is in flight; a third gives up.
-    The exit code is 0: being asked to end is no failure.
+    A server that was never ready does not wait: no request was routed to it. The exit code is 0: being asked to end is
+    no failure.
     """
 
     def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_seconds: float) -> None:
@@ -41,9 +42,10 @@ class DrainingServer(uvicorn.Server):
         if self.should_exit:
             self.force_exit = True
         elif sig == signal.SIGTERM and self._close_at is None:
-            self._close_at = time.monotonic() + self._drain_seconds
+            seconds = self._drain_seconds if self.lifecycle.ready else 0.0
+            self._close_at = time.monotonic() + seconds
             self.lifecycle.drain()
-            logs.get().info("draining", seconds=self._drain_seconds)
+            logs.get().info("draining", seconds=seconds)
         else:
             self.should_exit = True
 

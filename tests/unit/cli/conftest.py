@@ -1,5 +1,6 @@
 """The command line, run in this process."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         printed = capsys.readouterr()
         return Done(int(ended.value.code or 0), printed.out, printed.err)
 
+    before = signal.getsignal(signal.SIGTERM)
     yield run
+    signal.signal(signal.SIGTERM, before)
     Debug.on = False
     logs.configure("info", stream=sys.__stderr__)

@@ -1,9 +1,14 @@
 """Real servers on real sockets."""
 
+import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,8 @@ from mlplat.serve.run import DrainingServer, listen, make_server
 from mlplat.settings import ServeSettings
 
 PATIENCE_SECONDS = 30.0
+
+FLOWER = {"features": [5.1, 3.5, 1.4, 0.2]}
 
 
 def poll(condition: Callable[[], Any], what: str) -> None:
@@ -94,3 +101,25 @@ class running_servers:  # noqa: N801 - a context manager
         poll(lambda: server.started or not thread.is_alive(), "the server listens")
         assert thread.is_alive()
         return running
+
+
+@contextmanager
+def serving(store: Path, folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
+    """A `mlplat serve` of iris: its process, its URL, its log."""
+    log = folder / "serve.log"
+    command = [sys.executable, "-m", "mlplat", "serve", "--model", "iris", "--host", "127.0.0.1", "--port", "0"]
+    environment = os.environ | {"MLPLAT_STORE": str(store), "MLPLAT_CACHE": str(folder / "cache")}
+    with log.open("wb") as out:
+        process = subprocess.Popen([*command, *options], stdout=out, stderr=out, env=environment)
+    try:
+        poll(lambda: process.poll() is not None or b"listening" in log.read_bytes(), "the server listens")
+        assert process.poll() is None, log.read_text()
+        line = next(line for line in log.read_text().splitlines() if "listening" in line)
+        yield process, json.loads(line)["url"], log
+    finally:
+        process.kill()
+        process.wait()
+
+
+def await_ready(url: str) -> None:
+    poll(lambda: httpx.get(f"{url}/ready").status_code == 200, "the server is ready")

@@ -1,13 +1,11 @@
 """The serving process as Kubernetes and a person see it: signals, exit codes, and what it loads."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,7 @@ import pytest
 from mlplat.errors import MlplatError
 from mlplat.serve.run import listen
 
-from .conftest import poll
-
-FLOWER = {"features": [5.1, 3.5, 1.4, 0.2]}
+from .conftest import FLOWER, await_ready, poll, serving
 
 LOADED = """
 import sys, threading, urllib.request
@@ -39,28 +35,6 @@ server.should_exit = True
 thread.join()
 print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules} & {"sklearn", "scipy", "pandas", "pyarrow", "joblib"}))
 """
-
-
-@contextmanager
-def serving(store: Path, folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
-    """A `mlplat serve` of iris: its process, its URL, its log."""
-    log = folder / "serve.log"
-    command = [sys.executable, "-m", "mlplat", "serve", "--model", "iris", "--host", "127.0.0.1", "--port", "0"]
-    environment = os.environ | {"MLPLAT_STORE": str(store), "MLPLAT_CACHE": str(folder / "cache")}
-    with log.open("wb") as out:
-        process = subprocess.Popen([*command, *options], stdout=out, stderr=out, env=environment)
-    try:
-        poll(lambda: process.poll() is not None or b"listening" in log.read_bytes(), "the server listens")
-        assert process.poll() is None, log.read_text()
-        first = json.loads(log.read_text().splitlines()[0])
-        yield process, first["url"], log
-    finally:
-        process.kill()
-        process.wait()
-
-
-def await_ready(url: str) -> None:
-    poll(lambda: httpx.get(f"{url}/ready").status_code == 200, "the server is ready")
 
 
 def test_sigterm_under_traffic_fails_no_request_and_exits_with_0(trained: Path, tmp_path: Path) -> None:
