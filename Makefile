@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test e2e lint format lock bench clean
+.PHONY: demo test e2e lint format reference lock bench clean
 
 # The locked environment; uv is installed into it first.
 .venv/.synced: pyproject.toml uv.lock
@@ -32,6 +32,9 @@ e2e: .venv/.synced
 format: .venv/.synced
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+reference: .venv/.synced
+	$(BIN)/python charts/reference.py
 
 lock:
 	$(BIN)/uv lock --upgrade

@@ -94,12 +94,14 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* Exit codes that another try cannot change: 2 wrong options, 4 a conflict. */}}
+{{/* Exit codes that another try cannot change: 2 wrong options, 4 a conflict. (The schemas before Kubernetes 1.29 ask for
+     the empty list, and those before 1.35 for the status.) */}}
 {{- define "mlplat.podFailurePolicy" -}}
 podFailurePolicy:
   rules:
     - action: FailJob
       onExitCodes: {operator: In, values: [2, 4]}
+      onPodConditions: []
     - action: Ignore
-      onPodConditions: [{type: DisruptionTarget}]
+      onPodConditions: [{type: DisruptionTarget, status: "True"}]
 {{- end -}}

@@ -1,0 +1,124 @@
+"""What holds for every object, whatever is switched on."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from .conftest import CHART, Render, environments, named, of, one, pod_templates, read, toggles
+
+OLDEST, NEWEST = "1.27", "1.37"
+OTHERS = {"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1"}
+"""Of operators; checked against their own definitions on the cluster."""
+
+EVERY = named([*toggles(), *environments()])
+
+
+def test_the_supported_versions_are_those_of_the_chart() -> None:
+    assert read(CHART / "Chart.yaml")["kubeVersion"] == f">={OLDEST}.0-0"
+    assert kubernetes_validate.latest_version().startswith(f"{NEWEST}.")
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("values", EVERY)
+def test_every_object_is_what_kubernetes_expects(render: Render, values: Path, version: str) -> None:
+    objects = render(values)
+    assert objects
+    for each in objects:
+        if each["apiVersion"] not in OTHERS:
+            kubernetes_validate.validate(each, version, strict=True)
+
+
+@pytest.mark.parametrize("values", EVERY)
+def test_rendered_twice_it_is_equal(chart: Any, values: Path) -> None:
+    given = read(values) or {}
+    first, second = (chart.render(given, name="r", namespace="n") for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("values", EVERY)
+def test_every_pod_meets_the_restricted_standard(render: Render, values: Path) -> None:
+    for whose, template in pod_templates(render(values)):
+        spec = template["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True, whose
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, whose
+        assert spec["automountServiceAccountToken"] is False, whose
+        assert spec["enableServiceLinks"] is False, whose
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), whose
+        assert all(not volume.get("hostPath") for volume in spec["volumes"]), whose
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, whose
+            assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]], whose
+
+
+@pytest.mark.parametrize("values", EVERY)
+def test_every_mount_has_its_volume_and_every_container_says_what_it_needs(render: Render, values: Path) -> None:
+    for whose, template in pod_templates(render(values)):
+        volumes = [volume["name"] for volume in template["spec"]["volumes"]]
+        assert len(set(volumes)) == len(volumes), whose
+        for container in template["spec"]["containers"]:
+            assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes), whose
+            assert {"cpu", "memory"} <= set(container["resources"]["requests"]), whose
+            assert "memory" in container["resources"]["limits"], whose
+            names = [each["name"] for each in container.get("env", [])]
+            assert len(set(names)) == len(names), whose
+
+
+@pytest.mark.parametrize("values", EVERY)
+def test_every_object_has_the_standard_labels_and_its_namespace(render: Render, values: Path) -> None:
+    for each in render(values):
+        labels = each["metadata"]["labels"]
+        standard = {"name", "instance", "component", "version", "part-of", "managed-by"}
+        assert {f"app.kubernetes.io/{name}" for name in standard} <= set(labels), each["metadata"]["name"]
+        assert each["metadata"]["namespace"] == "models"
+
+
+@pytest.mark.parametrize("values", EVERY)
+def test_pods_have_no_label_or_annotation_that_changes_with_the_chart(render: Render, values: Path) -> None:
+    for whose, template in pod_templates(render(values)):
+        if whose.startswith("Pod/"):
+            continue
+        labels = template["metadata"]["labels"]
+        assert {"app.kubernetes.io/version", "helm.sh/chart"} & set(labels) == set(), whose
+        assert {"component", "model-name"} <= set(labels), whose
+
+
+@pytest.mark.parametrize("values", EVERY)
+def test_selectors_select_their_pods_and_hold_nothing_else(render: Render, values: Path) -> None:
+    objects = render(values)
+    for deployment in of(objects, "Deployment"):
+        selector = deployment["spec"]["selector"]["matchLabels"]
+        assert set(selector) == {f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")}
+        assert selector.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+        for kind in ("Service", "PodDisruptionBudget"):
+            for each in of(objects, kind):
+                assert each["spec"]["selector"].get("matchLabels", each["spec"]["selector"]) == selector
+
+
+def test_the_selector_is_the_same_in_every_release_of_the_chart(render: Render) -> None:
+    """A selector cannot be changed: an upgrade that would, fails."""
+    assert one(render(), "Deployment")["spec"]["selector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "ml-platform",
+        "app.kubernetes.io/instance": "ml-platform",
+        "app.kubernetes.io/component": "inference-server",
+    }
+
+
+@pytest.mark.parametrize("values", EVERY)
+def test_names_are_told_apart(render: Render, values: Path) -> None:
+    names = [(each["kind"], each["metadata"]["name"]) for each in render(values)]
+    assert len(set(names)) == len(names)
+
+
+def test_templates_hold_no_lookups_capabilities_or_randomness() -> None:
+    for path in (CHART / "templates").rglob("*"):
+        if path.is_file():
+            assert not re.search(
+                r"lookup \"|\.Capabilities|\brand[A-Z]|uuidv4|\{ *now\b|\(now\b|genCA", path.read_text()
+            ), path

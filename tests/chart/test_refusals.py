@@ -1,0 +1,168 @@
+"""Combinations of values that cannot work are refused, with a sentence that says what to do."""
+
+from typing import Any
+
+import helm_python as helm
+import pytest
+
+from .conftest import CHART, Render
+
+URL = {"url": "s3://models/x"}
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("a number as version", {"model": {"version": 2}}, "use --set-string model.version=2"),
+    ("version and alias", {"model": {"alias": "champion"}}, "both set"),
+    ("neither version nor alias", {"model": {"version": ""}}, "both empty"),
+    ("own recipe without name", {"model": {"recipe": "a.b:C"}}, "set model.name"),
+    ("tabular without data", {"model": {"recipe": "tabular"}}, "set model.data"),
+    ("spread of nodes on one", {"serving": {"spread": {"nodes": True}}}, r"serving\.spread\.nodes cannot hold"),
+    ("spread of zones on one", {"serving": {"spread": {"zones": True}}}, r"serving\.spread\.zones cannot hold"),
+    ("budget on one node", {"serving": {"podDisruptionBudget": {"enabled": True}}}, "would block the drain"),
+    (
+        "min over max",
+        {"serving": {"autoscaling": {"enabled": True, "minReplicas": 6}}},
+        r"minReplicas \(6\) is over maxReplicas \(5\)",
+    ),
+    (
+        "nothing to scale by",
+        {"serving": {"autoscaling": {"enabled": True, "targetCPUUtilizationPercentage": None}}},
+        "nothing to scale by",
+    ),
+    (
+        "scaling by a CPU request that is not there",
+        {
+            "serving": {
+                "autoscaling": {"enabled": True},
+                "resources": {"requests": {"cpu": None}, "limits": {"cpu": None}},
+            }
+        },
+        r"set serving\.resources\.requests\.cpu",
+    ),
+    (
+        "scaling by a memory request that is not there",
+        {
+            "serving": {
+                "autoscaling": {"enabled": True, "targetMemoryUtilizationPercentage": 80},
+                "resources": {"requests": {"memory": None}, "limits": {"memory": None}},
+            }
+        },
+        r"set serving\.resources\.requests\.memory",
+    ),
+    (
+        "a budget that lets none go",
+        {"store": URL, "serving": {"podDisruptionBudget": {"enabled": True, "maxUnavailable": 0}}},
+        "could never be drained",
+    ),
+    (
+        "a budget of no percent",
+        {"store": URL, "serving": {"podDisruptionBudget": {"enabled": True, "maxUnavailable": "0%"}}},
+        "could never be drained",
+    ),
+    ("an update that cannot begin", {"serving": {"rollout": {"maxSurge": "0%"}}}, "no update could ever begin"),
+    (
+        "a grace period that cuts requests",
+        {"serving": {"terminationGracePeriodSeconds": 49}},
+        r"\(49\) is under drainSeconds \+ deadlineSeconds \(50\)",
+    ),
+    (
+        "progress before training",
+        {"serving": {"rollout": {"progressDeadlineSeconds": 899}}},
+        r"\(899\) is under training.activeDeadlineSeconds \(900\)",
+    ),
+    ("a route without gateway", {"serving": {"httpRoute": {"enabled": True}}}, r"set serving\.httpRoute\.parentRefs"),
+    ("retraining without alias", {"training": {"retraining": {"enabled": True}}}, r"set model\.alias"),
+    (
+        "gate without metric",
+        {
+            "model": {"version": "", "alias": "champion"},
+            "training": {"retraining": {"enabled": True, "gate": {"metric": ""}}},
+        },
+        r"set training\.retraining\.gate\.metric",
+    ),
+    ("batch with nowhere to write", {"store": URL, "batch": {"enabled": True}}, r"set batch\.output to a URL"),
+    (
+        "shards that write at different times",
+        {"batch": {"enabled": True, "shards": 2, "output": "/models/{time}/"}},
+        r"use \$\(JOB_NAME\)",
+    ),
+    (
+        "runs of shards that would meet",
+        {"batch": {"enabled": True, "shards": 2, "schedule": "* * * * *", "output": "/models/out/"}},
+        r"put \$\(JOB_NAME\) into it",
+    ),
+    ("auth without keys", {"auth": {"enabled": True}}, "would refuse everyone"),
+    ("keys from two places", {"auth": {"existingSecret": "a", "keys": {"b": "c"}}}, "both set"),
+    (
+        "less than the range allows",
+        {
+            "policies": {"limitRange": {"enabled": True}},
+            "serving": {"resources": {"requests": {"cpu": "5m"}}},
+        },
+        r"serving\.resources\.requests\.cpu \(5m\) is under policies\.limitRange\.min\.cpu \(10m\)",
+    ),
+    (
+        "more than the range allows",
+        {
+            "policies": {"limitRange": {"enabled": True}},
+            "training": {"resources": {"limits": {"memory": "2Gi"}}},
+        },
+        r"training\.resources\.limits\.memory \(2Gi\) is over policies\.limitRange\.max\.memory \(1Gi\)",
+    ),
+    (
+        "a request without limit over the range",
+        {
+            "policies": {"limitRange": {"enabled": True}},
+            "batch": {"enabled": True, "resources": {"requests": {"cpu": 1.5}, "limits": {"cpu": None}}},
+        },
+        r"batch\.resources\.requests\.cpu \(1\.5\) is over",
+    ),
+    (
+        "a quota without room for the surge",
+        {
+            "policies": {"resourceQuota": {"enabled": True, "cpu": "1"}},
+            "serving": {"replicas": 3, "resources": {"requests": {"cpu": "200m"}}},
+        },
+        r"cpu \(1\) is too small: serving 4 x 200m \+ training 1 x 250m, .*may request 1050m at once",
+    ),
+    (
+        "a quota without memory for the surge",
+        {"policies": {"resourceQuota": {"enabled": True, "memory": "800Mi"}}},
+        r"memory \(800Mi\) is too small: serving 2 x 192Mi \+ training 1 x 512Mi, .*may request 896Mi at once",
+    ),
+    (
+        "a quota and a pod that does not say",
+        {
+            "policies": {"resourceQuota": {"enabled": True}},
+            "serving": {"resources": {"requests": {"cpu": None}, "limits": {"cpu": None}}},
+        },
+        r"serving\.resources\.requests\.cpu is not set",
+    ),
+    (
+        "memory in no unit",
+        {"policies": {"resourceQuota": {"enabled": True, "memory": "4GB"}}},
+        "4GB is no amount of memory",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), [pytest.param(*case[1:], id=case[0]) for case in REFUSED])
+def test_it_is_refused_with_what_to_do(render: Render, values: dict[str, Any], words: str) -> None:
+    with pytest.raises(helm.HelmRenderError, match=words):
+        render(values)
+
+
+def test_every_refusal_is_tested() -> None:
+    written = (CHART / "templates" / "validate.yaml").read_text().count("{{- fail ")
+    written += (CHART / "templates" / "_quantities.tpl").read_text().count("{{- fail ")
+    assert len(REFUSED) >= written
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory"), [("550m", "1Gi"), ("0.55", "1073741824"), (0.55, "1048576Ki"), ("1", "1.1G"), (1, "0.001Ti")]
+)
+def test_quantities_of_every_form_are_compared(render: Render, cpu: object, memory: str) -> None:
+    quota = {"policies": {"resourceQuota": {"enabled": True, "cpu": cpu, "memory": memory}}}
+    assert render(quota | {"serving": {"resources": {"requests": {"cpu": "150m", "memory": "256Mi"}}}})
+
+
+def test_a_version_that_looks_like_a_number_is_fine_as_a_string(render: Render) -> None:
+    assert render({"model": {"version": "2"}})
