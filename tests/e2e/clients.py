@@ -13,7 +13,8 @@ from typing import Protocol
 import pykube
 
 from .load import Result, Shape, Target
-from .namespace import Namespace, Object
+from .namespace import Namespace
+from .pods import restricted_pod
 from .polling import poll
 
 SOURCE = Path(__file__).with_name("load.py")
@@ -73,10 +74,10 @@ class PodClient:
         self._image = image
 
     def start(self) -> None:
-        config = {"name": "load"}
+        source = {"name": "load"}
         self._namespace.apply(
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": config, "data": {"load.py": SOURCE.read_text()}},
-            self._pod(),
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": source, "data": {"load.py": SOURCE.read_text()}},
+            restricted_pod(self.name, self._image, self._words, {"/load": {"configMap": source}}),
         )
 
     def lines(self) -> list[str]:
@@ -95,43 +96,6 @@ class PodClient:
             return bool(phase == "Succeeded")
 
         poll(ended, f"the pod {self.name} ends")
-
-    def _pod(self) -> Object:
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": self.name, "labels": {"component": "load"}},
-            "spec": {
-                "restartPolicy": "Never",
-                "automountServiceAccountToken": False,
-                "enableServiceLinks": False,
-                "terminationGracePeriodSeconds": 5,
-                "securityContext": {
-                    "runAsNonRoot": True,
-                    "runAsUser": 10001,
-                    "seccompProfile": {"type": "RuntimeDefault"},
-                },
-                "containers": [
-                    {
-                        "name": "load",
-                        "image": self._image,
-                        "imagePullPolicy": "IfNotPresent",
-                        "command": self._words,
-                        "resources": {
-                            "requests": {"cpu": "50m", "memory": "64Mi"},
-                            "limits": {"cpu": "1", "memory": "256Mi"},
-                        },
-                        "securityContext": {
-                            "allowPrivilegeEscalation": False,
-                            "readOnlyRootFilesystem": True,
-                            "capabilities": {"drop": ["ALL"]},
-                        },
-                        "volumeMounts": [{"name": "load", "mountPath": "/load", "readOnly": True}],
-                    }
-                ],
-                "volumes": [{"name": "load", "configMap": {"name": "load"}}],
-            },
-        }
 
 
 @dataclass

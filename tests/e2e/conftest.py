@@ -13,11 +13,12 @@ import pytest
 from pytest_helm_charts.clusters import Cluster as KubeCluster
 
 from . import artifacts
-from .clients import MachineClient, PodClient
+from .clients import Client, MachineClient, PodClient
 from .cluster import ROOT, Cluster
 from .load import Shape, Target
 from .namespace import Namespace
-from .release import Release
+from .pods import Workbench
+from .release import NAME, Release
 
 pytest_plugins = ["pytest_helm_charts.plugin"]
 
@@ -97,20 +98,21 @@ def release(namespace: Namespace, image: str, helm: str) -> Release:
 
 
 @pytest.fixture
-def from_machine(tmp_path: Path) -> Callable[..., MachineClient]:
-    """Load from this machine: `from_machine("nodeport", Target(url), Shape(...))`."""
-
-    def make(name: str, target: Target, shape: Shape) -> MachineClient:
-        return MachineClient(name, target, shape, tmp_path)
-
-    return make
+def workbench(release: Release) -> Callable[[], Workbench]:
+    """A pod with the claim of the release, when that is installed."""
+    return lambda: Workbench(release.namespace, release.image, f"{NAME}-store")
 
 
 @pytest.fixture
-def from_pod(namespace: Namespace, image: str) -> Callable[..., PodClient]:
-    """Load from a pod: `from_pod("service", Target(url), Shape(...))`."""
+def clients(release: Release, tmp_path: Path) -> Callable[..., list[Client]]:
+    """Load on both ways to the Service, a NodePort of each node and a pod: `clients(Shape(...), key="...")`."""
 
-    def make(name: str, target: Target, shape: Shape) -> PodClient:
-        return PodClient(name, target, shape, namespace, image)
+    def make(shape: Shape, **fields: str) -> list[Client]:
+        target = Target(release.inner_url(), **fields)
+        return [
+            MachineClient("node1", Target(release.url(node=0), **fields), shape, tmp_path),
+            MachineClient("node2", Target(release.url(node=1), **fields), shape, tmp_path),
+            PodClient("service", target, shape, release.namespace, release.image),
+        ]
 
     return make

@@ -101,6 +101,14 @@ class Release:
 
         return poll(settled, f"{pods} serving pods are Ready, and no others left", seconds)
 
+    def why_not_ready(self, pod: Object) -> str:
+        """What /ready of a pod says; empty if it is ready, or does not listen yet."""
+        try:
+            answer = httpx.get(f"http://{pod['status']['podIP']}:8000/ready", timeout=10)
+        except (KeyError, httpx.TransportError):
+            return ""
+        return "" if answer.status_code == 200 else str(answer.json()["error"])
+
     def job(self, version: str) -> Object:
         """The training Job of a version."""
         for job in self.namespace.objects(pykube.Job):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pykube
 import pytest
 
-from .clients import MachineClient, PodClient, under_load
-from .load import Shape, Target
+from .clients import Client, under_load
+from .load import Shape
 from .release import NAME, Release
 
 REQUESTS = 20_000
@@ -17,19 +17,11 @@ EDGE_SECONDS = 1.0
 
 
 @pytest.mark.parametrize("helm", ["helm", "helm3"])
-def test_upgrade_and_rollback_fail_no_request(
-    release: Release, from_machine: Callable[..., MachineClient], from_pod: Callable[..., PodClient]
-) -> None:
+def test_upgrade_and_rollback_fail_no_request(release: Release, clients: Callable[..., list[Client]]) -> None:
     release.install("--set", "serving.replicas=2")
     release.await_settled(2)
-    shape = Shape(keep_alive=6, fresh=3, rate=200, seconds=400)
-    clients = [
-        from_machine("nodeport", Target(release.url()), shape),
-        from_machine("other-nodeport", Target(release.url(node=1)), shape),
-        from_pod("service", Target(release.inner_url()), shape),
-    ]
 
-    with under_load(*clients) as traffic:
+    with under_load(*clients(Shape(keep_alive=6, fresh=3, rate=200, seconds=400))) as traffic:
         traffic.await_more(1000)
         upgrading = time.time()
         release.upgrade("--set", "serving.replicas=2", "--set", "model.version=v2")
