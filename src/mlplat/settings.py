@@ -126,7 +126,8 @@ class BatchSettings(WhichVersion):
     input: str = Field(description="File, folder, glob or URL of CSV (.gz, .zst) or Parquet; or 'sample'.")
     output: str = Field(description="File or URL to write; {time} and {version} are filled in.")
     on_error: Literal["fail", "null", "reject"] = Field(
-        "fail", description="A row that cannot be scored ends the run, gets no prediction, or goes to a rejects file."
+        "fail",
+        description="A row that cannot be scored ends the run, gets no prediction, or goes to OUTPUT.rejects.csv.",
     )
     overwrite: bool = Field(False, description="Replace an output that is already complete.")
     shard: str | None = Field(None, description="Score part I of N, as I/N with I from 0.")

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from mlplat.batch.formats import ENDINGS, Format, format_of
 from mlplat.errors import DataError, NotFoundError, UsageError
-from mlplat.objects import open_objects
+from mlplat.objects import Objects, open_objects
 
 SAMPLE = "sample"
 """The input that stands for the version's own held-out rows."""
@@ -30,6 +30,7 @@ class Source:
         relative: its name below the folder, or the fixed part of the glob, that it was found by.
         size: in bytes.
         format: how to read it.
+        matched: whether a folder or a glob found it, so that nobody named it.
     """
 
     name: str
@@ -37,11 +38,12 @@ class Source:
     size: int
     format: Format
     location: str | Path = field(repr=False)
+    matched: bool = False
 
     @property
     def identity(self) -> str:
         """What is the same for two names of one file."""
-        return self.location if isinstance(self.location, str) else self.location.resolve().as_uri()
+        return identify(self.location)
 
     def open(self) -> BinaryIO:
         """A seekable stream over its bytes.
@@ -59,6 +61,16 @@ class Source:
             raise NotFoundError(f"There is no file {self.name}.") from error
         except OSError as error:
             raise DataError(f"{self.name} cannot be read: {error.strerror or error}.") from error
+
+
+def identify(location: str | Path) -> str:
+    """What is the same for two names of one file: its URL, without symbolic links and `..`."""
+    return location if isinstance(location, str) else location.resolve().as_uri()
+
+
+def as_path(spec: str) -> str:
+    """A `file://` URL as the path that it stands for; anything else as it is."""
+    return unquote(spec.removeprefix("file://").removeprefix("localhost")) if spec.startswith("file://") else spec
 
 
 def expand(specs: Sequence[str]) -> list[Source]:
@@ -86,16 +98,15 @@ def sample(path: Path) -> list[Source]:
 def _expand_one(spec: str) -> list[Source]:
     if not spec:
         raise UsageError("The input is empty.", hint="Name a file, a folder, a glob, a URL, or 'sample'.")
-    if "://" in spec and not spec.startswith("file://"):
-        return _expand_url(spec)
-    return _expand_path(unquote(spec.removeprefix("file://")) if spec.startswith("file://") else spec)
+    path = as_path(spec)
+    return _expand_url(spec) if "://" in path else _expand_path(path)
 
 
 def _expand_path(spec: str) -> list[Source]:
     path = Path(spec)
     if path.is_dir():
         inside = [each for each in sorted(path.rglob("*")) if _is_data(each.relative_to(path).as_posix())]
-        files = [_local(each, each.relative_to(path).as_posix()) for each in inside if each.is_file()]
+        files = [_local(each, each.relative_to(path).as_posix(), matched=True) for each in inside if each.is_file()]
         return _some(files, f"{spec} is a folder without a file that ends in {ENDINGS}.")
     if path.exists():
         return [_local(path, path.name)]
@@ -103,16 +114,17 @@ def _expand_path(spec: str) -> list[Source]:
         raise NotFoundError(f"There is no file {spec}.", hint=_neighbours(path))
     fixed = _fixed_part(spec)
     matches = (Path(each) for each in sorted(glob.glob(spec, recursive=True)))  # noqa: PTH207 (keeps `./` and `..`)
-    files = [_local(each, each.relative_to(fixed).as_posix()) for each in matches if each.is_file()]
+    files = [_local(each, each.relative_to(fixed).as_posix(), matched=True) for each in matches if each.is_file()]
     return _some(files, f"No file matches {spec}.")
 
 
 def _expand_url(spec: str) -> list[Source]:
     if not _MAGIC.search(spec):
         folder, _, name = spec.rstrip("/").rpartition("/")
-        size = open_objects(folder, create=False).size(name)
+        objects = open_objects(folder, create=False)
+        size = objects.size(name)
         if size is not None:
-            return [_remote(folder, name, size)]
+            return [_remote(objects, name, size)]
         return _some(_below(spec.rstrip("/"), _is_data), f"There is no file {spec}, and none below it in {ENDINGS}.")
     folder = _fixed_part(spec)
     wanted = re.compile(_regex(spec[len(folder) + 1 :]), re.DOTALL)
@@ -121,12 +133,12 @@ def _expand_url(spec: str) -> list[Source]:
 
 def _below(folder: str, wanted: Callable[[str], bool]) -> list[Source]:
     objects = open_objects(folder, create=False)
-    return [_remote(folder, key, objects.size(key) or 0) for key in objects.list("") if wanted(key)]
+    return [_remote(objects, key, objects.size(key) or 0, matched=True) for key in objects.list("") if wanted(key)]
 
 
-def _remote(folder: str, key: str, size: int) -> Source:
-    url = f"{folder}/{key}"
-    return Source(url, key, size, _format(url), url)
+def _remote(objects: Objects, key: str, size: int, *, matched: bool = False) -> Source:
+    url = f"{objects.url}/{key}"
+    return Source(url, key, size, _format(url), url, matched)
 
 
 def _fixed_part(spec: str) -> str:
@@ -151,8 +163,8 @@ def _class_or_text(token: str) -> str:
     return re.escape(token)
 
 
-def _local(path: Path, relative: str) -> Source:
-    return Source(str(path), relative, path.stat().st_size, _format(str(path)), path)
+def _local(path: Path, relative: str, *, matched: bool = False) -> Source:
+    return Source(str(path), relative, path.stat().st_size, _format(str(path)), path, matched)
 
 
 def _format(name: str) -> Format:

@@ -47,12 +47,12 @@ class Rejects:
 
 
 @contextmanager
-def open_rejects(objects: Objects, key: str, columns: Sequence[str]) -> Iterator[Rejects]:
-    """A rejects file that appears when the block ends well, if there was a reject; else an older one is removed."""
+def open_rejects(objects: Objects, key: str, columns: Sequence[str], *, replace: bool) -> Iterator[Rejects]:
+    """A rejects file that appears when the block ends well, if there was a reject; else `replace` removes an older one."""
     with ExitStack() as stack:
         rejects = Rejects(objects, key, columns, stack)
         yield rejects
-    if rejects.count == 0 and objects.size(key) is not None:
+    if replace and rejects.count == 0 and objects.size(key) is not None:
         objects.delete(key)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+import structlog
+
 from mlplat.batch import csvfile, parquetfile
 from mlplat.batch.chunks import Chunk, blocks, split
 from mlplat.batch.columns import Columns, arrange, read_schema, same
@@ -71,12 +73,16 @@ def columns_of(target: Target, manifest: Manifest) -> Columns:
 
 def write(scoring: Scoring, predictor: Predictor, target: Target, tasks: Sequence[Task]) -> Counts:
     """Score into one file, which appears when it is whole, after its rejects file."""
-    columns = columns_of(target, predictor.manifest)
+    manifest = predictor.manifest
+    columns = columns_of(target, manifest)
     counts = Counts()
     rejecting = scoring.on_error == "reject"
     with (
+        structlog.contextvars.bound_contextvars(model=manifest.model, version=manifest.version),
         target.objects.open_writer(target.key) as stream,
-        open_rejects(target.objects, target.rejects_key, columns.source.names) as rejects,
+        open_rejects(
+            target.objects, target.rejects_key, columns.source.names, replace=rejecting or scoring.overwrite
+        ) as rejects,
         open_rows(stream, target.format, columns.schema) as writer,
         scoring.progress(sum(task.source.size for task in tasks)) as advance,
     ):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlplat.batch import parquetfile, shards
 from mlplat.batch.deal import Share, block_rows_for, deal
 from mlplat.batch.formats import format_of
-from mlplat.batch.outputs import Target
+from mlplat.batch.outputs import Target, drop_outputs, refuse_collisions
 from mlplat.batch.result import BatchResult
 from mlplat.batch.scoring import Scoring, columns_of, load, sources_of, write
 from mlplat.batch.shards import Input, Part, Run
@@ -64,9 +64,12 @@ def _join(scoring: Scoring, share: Share, wanted: Wanted, objects: Objects) -> t
         pinned = agreed.version if agreed is not None and wanted.version is None else None
         version = pinned or scoring.store.resolve(wanted.model, version=wanted.version, alias=wanted.alias)
         manifest = scoring.store.manifest(wanted.model, version)
-        sources = sources_of(scoring, manifest, wanted.inputs)
-        kind = format_of(wanted.folder) or sources[0].format
-        target = Target(objects, f"part-{share.label}.{kind}", kind, tuple(sources))
+        found = sources_of(scoring, manifest, wanted.inputs)
+        kind = format_of(wanted.folder) or found[0].format
+        parts = [f"part-{Share(index, share.of).label}.{kind}" for index in range(share.of)]
+        sources = drop_outputs(found, [Target(objects, part, kind, tuple(found)) for part in parts])
+        target = Target(objects, parts[share.index], kind, tuple(sources))
+        refuse_collisions([target])
         mine = Run(
             model=wanted.model,
             version=version,

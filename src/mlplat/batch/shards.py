@@ -2,12 +2,12 @@
 
 Below the output, which is a folder then:
 
-=====================================  ==============================================================================
-`_run.json`                            what all shards agree on; the first one writes it (put-if-absent)
-`part-00003-of-00008.parquet`          the rows of one shard
-`part-00003-of-00008.rejects.csv`      its rejected rows
-`_parts/00003-of-00008.json`           that shard's counts, written last; the run is complete when there are N of them
-=====================================  ==============================================================================
+=========================================  ============================================================================
+`_run.json`                                what all shards agree on; the first one writes it (put-if-absent)
+`part-00003-of-00008.parquet`              the rows of one shard
+`part-00003-of-00008.parquet.rejects.csv`  its rejected rows
+`_parts/00003-of-00008.json`               that shard's counts, written last; with N of them the run is complete
+=========================================  ============================================================================
 """
 
 from collections.abc import Iterator

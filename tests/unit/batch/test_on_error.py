@@ -85,7 +85,7 @@ def test_reject_moves_bad_rows_to_a_file_that_says_why(scored: Score, bad: Path,
     with pa.input_stream(tmp_path / "out.csv.gz") as stream:
         kept = list(csv.DictReader(io.StringIO(stream.read().decode())))
     assert [row["note"] for row in kept] == ["first\nline", "third", "last"]
-    rejects = read(tmp_path / "out.rejects.csv")
+    rejects = read(tmp_path / "out.csv.gz.rejects.csv")
     assert list(rejects[0]) == [
         "file",
         "row",
@@ -110,15 +110,15 @@ def test_reject_moves_bad_rows_to_a_file_that_says_why(scored: Score, bad: Path,
     assert [row["note"] for row in rejects] == ['second, "quoted"', "", "surplus", "fourth"]
     assert rejects[0]["sepal_width"] == "abc"
     assert (result.counts.rows, result.counts.scored, result.counts.empty, result.counts.rejected) == (7, 3, 0, 4)
-    assert result.rejects == ((tmp_path / "out.rejects.csv").as_uri(),)
+    assert result.rejects == ((tmp_path / "out.csv.gz.rejects.csv").as_uri(),)
 
 
 def test_without_rejects_there_is_no_rejects_file_not_even_an_older_one(
     scored: Score, flowers: Callable[..., Path], tmp_path: Path
 ) -> None:
-    (tmp_path / "out.rejects.csv").write_text("of an earlier run")
+    (tmp_path / "out.csv.rejects.csv").write_text("of an earlier run")
     result = scored(flowers(20), on_error="reject")
-    assert not (tmp_path / "out.rejects.csv").exists()
+    assert not (tmp_path / "out.csv.rejects.csv").exists()
     assert (result.rejects, result.counts.rejected) == ((), 0)
 
 
@@ -135,7 +135,7 @@ def test_rejects_of_parquet_are_text(scored: Score, read: Read, tmp_path: Path) 
     pq.write_table(table, tmp_path / "in.parquet")
     scored(tmp_path / "in.parquet", tmp_path / "out.parquet", on_error="reject")
     assert pq.read_table(tmp_path / "out.parquet")["vip"].to_pylist() == [True]
-    (row,) = read(tmp_path / "out.rejects.csv")
+    (row,) = read(tmp_path / "out.parquet.rejects.csv")
     assert (row["row"], row["sepal_length"], row["sepal_width"], row["vip"]) == ("2", "", "2", "")
 
 

@@ -1,7 +1,12 @@
 import io
 import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from mlplat import logs
+from mlplat.batch import Share
 from mlplat.batch.progress import bar, choose, lines
 
 
@@ -46,3 +51,15 @@ def test_the_bar_shows_rows_and_their_rate() -> None:
     assert "1,234 rows" in stream.getvalue()
     assert "rows/s" in stream.getvalue()
     assert "100%" in stream.getvalue()
+
+
+def test_a_log_line_says_which_model_and_version_scores(
+    scored: Callable[..., Any], flowers: Callable[..., Path], tmp_path: Path
+) -> None:
+    stream = io.StringIO()
+    logs.configure("info", stream=stream)
+    scored(flowers(8), progress=partial(lines, every=0))
+    scored(flowers(8), f"{tmp_path}/run/", share=Share(0, 1), progress=partial(lines, every=0))
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert len(told) >= 4
+    assert {(line["event"], line["model"], line["version"]) for line in told} == {("batch_progress", "iris", "v1")}

@@ -169,7 +169,7 @@ def test_each_shard_rejects_rows_of_its_own(scored: Score, flowers: Flowers, rea
     out = source.parent / "out"
     results = [scored(source, f"{out}/", share=Share(index, 2), on_error="reject") for index in (0, 1)]
     assert [result.counts.rejected for result in results] == [0, 2]
-    rejects = read(out / "part-00001-of-00002.rejects.csv")
+    rejects = read(out / "part-00001-of-00002.csv.rejects.csv")
     assert [(row["row"], row["id"]) for row in rejects] == [("8", "00007"), ("22", "00021")]
 
 
