@@ -42,7 +42,9 @@ class RollbackSettings(MoveSettings):
     """Settings of `mlplat models rollback`."""
 
     to: str | None = Field(None, description="Go back to this version of the alias's history.")
-    at: datetime | None = Field(None, description="Go back to what it named at this time, e.g. 2026-01-31T08:00.")
+    at: datetime | None = Field(
+        None, description="Go back to what it named at this time, e.g. 2026-01-31T08:00, or one that `history` prints."
+    )
 
 
 class PruneSettings(StoreSettings):
@@ -127,7 +129,7 @@ def rollback_(model: Model, alias: Alias, settings: RollbackSettings) -> None:
         model,
         alias,
         to=settings.to,
-        at=_aware(settings.at),
+        at=_moment(settings.at),
         by=settings.by or _user(),
         reason=settings.reason or "rollback",
     )
@@ -231,7 +233,7 @@ def _facts(manifest: Manifest, store: Store) -> list[dict[str, object]]:
 
 def _move(move: Move) -> dict[str, object]:
     return {
-        "at": utc(move.at.astimezone(UTC)),
+        "at": f"{move.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",  # all digits, so that --at finds it again
         "version": move.version,
         "previous": move.previous,
         "reason": move.reason,
@@ -244,11 +246,12 @@ def _tell(move: Move, model: str, alias: str) -> None:
     typer.echo(f"{model}: {alias} is {move.version}{before}")
 
 
-def _aware(moment: datetime | None) -> datetime | None:
-    """A time from the command line; without a zone it is the local one, as people read clocks."""
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.astimezone()
+def _moment(given: datetime | None) -> datetime | None:
+    """A time from the command line: in local time without a zone, as people read clocks; a whole second to its end."""
+    if given is None:
+        return None
+    aware = given if given.tzinfo is not None else given.astimezone()
+    return aware if aware.microsecond else aware + timedelta(seconds=1) - timedelta.resolution
 
 
 def _user() -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -115,6 +116,25 @@ class TestModels:
         assert "is v1" in run("models", "rollback", "iris", "champion", "--at", first.isoformat()).out
         assert "is v2" in run("models", "rollback", "iris", "champion", "--to", "v2").out
         assert run("models", "rollback", "iris", "champion", "--to", "v9").code != 0
+
+    def test_a_time_that_history_prints_is_the_time_of_that_move(self, run: Run, models: Store) -> None:
+        run("models", "promote", "iris", "v2")
+        run("models", "promote", "iris", "v1")
+        moves = json.loads(run("models", "history", "iris", "champion", "--output", "json").out)
+        table = run("models", "history", "iris", "champion").out.splitlines()[1:]
+        for move, line in zip(moves, table, strict=True):
+            assert line.split()[0] == move["at"]
+            done = run("models", "rollback", "iris", "champion", "--at", move["at"])
+            assert f"champion is {move['version']}" in done.out
+
+    def test_a_time_in_whole_seconds_means_all_of_that_second(self, run: Run, models: Store) -> None:
+        start = datetime(2036, 1, 31, 8, tzinfo=UTC)
+        for version, seconds in (("v2", 9.25), ("v1", 12.0)):
+            store = Store(models.objects, clock=lambda seconds=seconds: start + timedelta(seconds=seconds))
+            store.move("iris", "champion", version, reason="test", by="test")
+        for second, version in ((8, "v1"), (9, "v2"), (10, "v2")):
+            done = run("models", "rollback", "iris", "champion", "--at", f"2036-01-31T08:00:{second:02}Z")
+            assert f"champion is {version}" in done.out
 
     def test_another_alias_can_be_made(self, run: Run, models: Store) -> None:
         assert "canary is v1" in run("models", "promote", "iris", "champion", "canary").out
