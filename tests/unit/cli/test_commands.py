@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 
 import httpx
@@ -130,7 +131,7 @@ class TestModels:
     def test_a_time_in_whole_seconds_means_all_of_that_second(self, run: Run, models: Store) -> None:
         start = datetime(2036, 1, 31, 8, tzinfo=UTC)
         for version, seconds in (("v2", 9.25), ("v1", 12.0)):
-            store = Store(models.objects, clock=lambda seconds=seconds: start + timedelta(seconds=seconds))
+            store = Store(models.objects, clock=repeat(start + timedelta(seconds=seconds)).__next__)
             store.move("iris", "champion", version, reason="test", by="test")
         for second, version in ((8, "v1"), (9, "v2"), (10, "v2")):
             done = run("models", "rollback", "iris", "champion", "--at", f"2036-01-31T08:00:{second:02}Z")
