@@ -49,13 +49,13 @@ class TrainSettings(StoreSettings):
         description="What to train: iris, churn, forecast, tabular, or your own as package.module:Class."
     )
     model: str | None = Field(None, description="Name of the model; the recipe's name if not given.")
-    version: str = Field("auto", description="Name of the new version, or 'auto' to derive it from the run.")
+    version: str = Field("auto", description="Name of the new version, or 'auto' for that of the run, else the time.")
     data: str | None = Field(None, description="Training data: path or URL of a CSV or Parquet file.")
     target: str | None = Field(None, description="Column to predict; short for --param target=COLUMN.")
     param: tuple[str, ...] = Field((), description="A parameter of the recipe as NAME=VALUE; may be repeated.")
     seed: int = Field(0, ge=0, description="Seed of everything random: the same seed gives the same model.")
     jobs: int = Field(1, description="Processor cores to train with; -1 for all.")
-    run: str | None = Field(None, description="Name of this run, which 'auto' makes the version's name.")
+    run: str | None = Field(None, description="Name of this run, the same when it is tried again.")
     promote: str | None = Field(None, description="Alias to move to the new version.")
     if_absent: bool = Field(
         False, description="Promote only if the alias does not exist yet; with 'auto', train only then."

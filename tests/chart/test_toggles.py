@@ -107,6 +107,13 @@ class TestTraining:
         }  # fmt: skip
         assert "MLPLAT_IF_ABSENT" not in found
 
+    def test_a_run_is_called_after_its_job_so_that_a_pod_tried_again_finds_its_version(self, render: Render) -> None:
+        values = ALIAS | {"training": {"retraining": {"enabled": True}}}
+        for kind in ("Job", "CronJob"):
+            env = {each["name"]: each for each in container(render(values), kind)["env"]}
+            field = env["MLPLAT_RUN"]["valueFrom"]["fieldRef"]["fieldPath"]
+            assert field == "metadata.labels['batch.kubernetes.io/job-name']"
+
     def test_a_gpu_is_asked_for_with_all_that_it_needs(self, render: Render) -> None:
         spec = one(render(read(CHART / "ci" / "gpu-values.yaml")), "Job")["spec"]["template"]["spec"]
         assert spec["runtimeClassName"] == "nvidia"

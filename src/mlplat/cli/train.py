@@ -1,6 +1,5 @@
 """`mlplat train`."""
 
-import os
 from collections.abc import Sequence
 
 import typer
@@ -51,11 +50,14 @@ def train(settings: TrainSettings) -> None:
         allow_pickle=settings.allow_pickle,
         promotion=promotion,
         keep=settings.keep,
-        run=settings.run or os.environ.get("JOB_NAME"),
+        run=settings.run,
     )
     manifest = result.manifest
     done = "published" if result.published else "was there already"
     typer.echo(f"{manifest.model} {manifest.version} {done}")
+    if result.outdated:
+        made = f"an earlier try of the run {settings.run}, from {manifest.data.uri} with {manifest.data.rows} rows"
+        typer.echo(f"made by {made}; the data is another now, and nothing was trained from it: give --run another name")
     typer.echo("  ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items()))
     if result.decision is not None and promotion is not None:
         outcome = f"is {manifest.version}" if result.decision.promote else "stays"

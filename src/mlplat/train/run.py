@@ -29,7 +29,8 @@ class TrainResult:
 
     Attributes:
         manifest: the version in the store.
-        published: whether this call published it; False if it was there already, made from the same.
+        published: whether this call published it; False if it was there already.
+        outdated: whether it was there from an earlier try of this run, which found other data.
         decision: what became of the promotion; None if none was asked for.
         pruned: versions that were removed.
     """
@@ -38,6 +39,7 @@ class TrainResult:
     published: bool
     decision: Decision | None = None
     pruned: tuple[str, ...] = ()
+    outdated: bool = False
 
 
 def train(
@@ -125,7 +127,8 @@ def train(
                 )
                 facts.update(alias=promotion.alias, promoted=decision.promote, reason=decision.reason)
         pruned = prune(store, model, keep=keep, dry_run=False).versions if keep is not None else ()
-        return TrainResult(manifest, published, decision, tuple(pruned))
+        outdated = manifest.fingerprint != plan.fingerprint
+        return TrainResult(manifest, published, decision, tuple(pruned), outdated)
 
 
 def default_model(recipe: type[Recipe]) -> str:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -41,6 +42,24 @@ class TestTrain:
         monkeypatch.setenv("MLPLAT_RUN", "retrain-29481")
         args = ["train", "--recipe", "iris", "--param", "estimator=logistic_regression", "--version", "auto"]
         assert "iris retrain-29481 published" in run(*args).out
+
+    def test_only_our_own_variable_names_a_run(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Jenkins sets JOB_NAME to the same in each of its runs."""
+        monkeypatch.setenv("JOB_NAME", "nightly")
+        args = ["train", "--recipe", "iris", "--param", "estimator=logistic_regression", "--version", "auto"]
+        assert re.match(r"iris \d{8}-\d{6} published", run(*args).out)
+
+    def test_a_run_that_is_tried_again_with_other_data_says_so(self, run: Run, tmp_path: Path) -> None:
+        args = ["train", "--recipe", "tabular", "--model", "a", "--data", "a.csv", "--target", "y", "--run", "nightly"]
+        rows = [f"{i % 40},{2 * (i % 40)}.5\n" for i in range(101)]
+        (tmp_path / "a.csv").write_text("x,y\n" + "".join(rows[:100]))
+        assert "a nightly published" in run(*args).out
+        assert "made by" not in run(*args).out
+        (tmp_path / "a.csv").write_text("x,y\n" + "".join(rows))
+        done = run(*args)
+        assert done.code == 0
+        assert "a nightly was there already" in done.out
+        assert "from a.csv with 100 rows; the data is another now, and nothing was trained from it" in done.out
 
     def test_progress_is_a_structured_line_for_each_step(self, run: Run) -> None:
         done = run("train", "--recipe", "iris", "--version", "v1", "--param", "estimator=logistic_regression")

@@ -146,6 +146,7 @@ def test_a_retried_run_finds_its_own_version_though_the_data_has_grown(store: St
     generate_churn(150, 1).to_csv(path, index=False)
     second = train(**options, promotion=Promotion("champion", if_better="accuracy"))
     assert (second.manifest, second.published) == (first.manifest, False)
+    assert (first.outdated, second.outdated) == (False, True)
     assert store.alias("churn", "champion").version == "retrain-1"
 
 

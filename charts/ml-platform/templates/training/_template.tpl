@@ -57,7 +57,8 @@ template:
           {{- toYaml . | nindent 10 }}
           {{- end }}
         env:
-          {{- include "mlplat.jobNameEnv" $root | nindent 10 }}
+          - name: MLPLAT_RUN
+            valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}
           {{- include "mlplat.training.env" . | nindent 10 }}
           {{- include "mlplat.env" (list $root $v) | nindent 10 }}
         {{- with include "mlplat.envFrom" (list $root $v) }}
