@@ -15,9 +15,11 @@ A missing value is refused where `fill` is None (for category and string: where 
 training saw none.
 """
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -125,7 +127,7 @@ class Features(BaseModel):
             raise ValueError("a string column needs the layout 'columns'")
         return self
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The column names, in the order of the model."""
         return tuple(c.name for c in self.columns)
@@ -184,11 +186,16 @@ def describe(value: Any) -> str:
         value = str(value) if isinstance(value, np.datetime64) else value.item()
     try:
         text = (
-            f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
+            f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else _brief(value)
         )
     except ValueError:  # Python writes no integer of more than 4300 digits
         text = "a huge integer"
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _brief(value: Any) -> str:
+    """As `repr`, but of a list or an object, as large and as deep as its sender liked, only the beginning."""
+    return reprlib.Repr().repr(value) if isinstance(value, list | dict) else repr(value)
 
 
 EXPECTED = {

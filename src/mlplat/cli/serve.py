@@ -1,9 +1,15 @@
 """`mlplat serve`."""
 
+import os
+
 from mlplat.cli.app import app
 from mlplat.cli.first import FirstTraining
 from mlplat.cli.options import command
+from mlplat.errors import UsageError
 from mlplat.settings import ServeSettings
+
+API_KEYS = "MLPLAT_API_KEYS"
+"""Set and empty, as by a Secret without a key, it would be taken for unset, and let everyone in."""
 
 
 @command(app, ServeSettings, name="serve", epilog="Example: mlplat serve --model iris --alias champion")
@@ -16,6 +22,8 @@ def serve(settings: ServeSettings) -> None:
     """
     from mlplat.serve.run import run
 
+    if settings.api_keys is None and os.environ.get(API_KEYS) == "":
+        raise UsageError(f"{API_KEYS} is set and empty.", hint="Give a key, or unset it to let everyone in.")
     if settings.train is None:
         run(settings)
     else:

@@ -5,12 +5,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
 from mlplat.bundle.features import Inputs
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import OverloadedError
+
+T = TypeVar("T")
 
 INLINE_SECONDS = 0.005
 """A run expected to take longer leaves the event loop for a thread, so that health checks are answered meanwhile."""
@@ -49,6 +52,7 @@ class Batcher:
         self._max_waiting = max_waiting
         self._waiting: deque[_Waiting] = deque()
         self._busy = False
+        self._calls = 0
         self._thread: ThreadPoolExecutor | None = None
 
     async def predict(self, inputs: Inputs, rows: int) -> Prediction:
@@ -67,6 +71,20 @@ class Batcher:
             loop.call_soon(self._run)
         return await waiting.future
 
+    async def call(self, function: Callable[[], T]) -> T:
+        """Run what is no batch, such as a forecast of many steps, in the thread, after what waits there.
+
+        Raises:
+            OverloadedError: if too many such calls wait already.
+        """
+        if self._calls >= self._max_waiting:
+            raise OverloadedError(f"{self._calls} requests wait already.", hint="Try again in a second.")
+        self._calls += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._started_thread(), function)
+        finally:
+            self._calls -= 1
+
     def close(self) -> None:
         """End the thread, once nothing waits any more."""
         if self._thread is not None:
@@ -83,12 +101,15 @@ class Batcher:
             self._answer(batch, rows)
             self._again()
             return
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
         loop = asyncio.get_running_loop()
         inputs = _join([waiting.inputs for waiting in batch])
-        running = loop.run_in_executor(self._thread, self._timed, inputs, rows)
+        running = loop.run_in_executor(self._started_thread(), self._timed, inputs, rows)
         running.add_done_callback(lambda done: self._finish(batch, done))
+
+    def _started_thread(self) -> ThreadPoolExecutor:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
+        return self._thread
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

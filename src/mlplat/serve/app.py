@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from fastapi import FastAPI
@@ -129,7 +130,8 @@ async def _answer(served: Served, question: Question, deadline: float) -> bytes:
         async with asyncio.timeout(deadline):
             if question.series is not None and question.horizon is not None:
                 series = np.asarray(question.series)
-                values = await asyncio.to_thread(served.predictor.forecast, series, question.horizon)
+                forecast = partial(served.predictor.forecast, series, question.horizon)
+                values = await served.batcher.call(forecast)
                 return encode_forecast(values, manifest)
             return encode(question, await served.batcher.predict(inputs, question.rows), manifest)
     except TimeoutError as error:

@@ -108,9 +108,10 @@ def example_of(features: Features, task: Task) -> str:
 
 
 def _named_row(message: dict[str, Any], features: Features, task: Task) -> Question:
-    row = {name: value for name, value in message.items() if name in features.names or name != "return_probabilities"}
-    options = {} if "return_probabilities" in features.names else message
-    if not any(name in features.names for name in row):
+    known = set(features.names)
+    options = {} if "return_probabilities" in known else message
+    row = {name: value for name, value in message.items() if name in known or name != "return_probabilities"}
+    if known.isdisjoint(row):
         raise RequestError(
             f"The body has none of the columns and no 'features'; expected {example_of(features, task)} or the columns "
             f"{_join(features.names)}.",
@@ -135,7 +136,7 @@ def _rows(found: Any, features: Features, limits: Limits) -> tuple[list[Sequence
     if kinds == {list}:
         _check_count(len(found), limits)
         return _by_position(found, features), False
-    if dict in kinds or list in kinds:
+    if (dict in kinds or list in kinds) and (type(found[0]) in {dict, list} or len(found) != len(features.columns)):
         odd = next(i for i, row in enumerate(found) if type(row) is not type(found[0]))
         raise RequestError(
             f"row {odd}: found {_kind(found[odd])}, expected {_kind(found[0])} as row 0 is.", code="invalid_rows"
@@ -238,9 +239,5 @@ def _kind(value: Any) -> str:
     match value:
         case None:
             return "null"
-        case dict():
-            return "an object"
-        case list():
-            return "a list"
         case _:
             return describe(value)

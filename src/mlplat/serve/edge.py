@@ -57,9 +57,14 @@ class Edge:
 
 def _key(headers: Mapping[str, str]) -> str | None:
     if "x-api-key" in headers:
-        return headers["x-api-key"].strip()
+        return _as_sent(headers["x-api-key"])
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    return _as_sent(token) if scheme.lower() == "bearer" else None
+
+
+def _as_sent(value: str) -> str:
+    """A header, which arrives decoded as Latin-1, as the UTF-8 that it was."""
+    return value.encode("latin-1").decode("utf-8", "surrogateescape").strip()
 
 
 def _unauthorized() -> RequestError:

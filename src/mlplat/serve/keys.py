@@ -38,6 +38,10 @@ class KeyRing:
         if path is not None:
             if not path.exists():
                 raise UsageError(f"There are no API keys at {path}.", hint="Make the file, or leave the option out.")
+            try:
+                read_keys(path)
+            except (OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"Cannot read API keys from {path}: {error}.", hint="Write one key a line.") from error
             self._look()
             if not self._digests:
                 raise UsageError(f"{path} holds no API key.", hint="Write one key a line.")

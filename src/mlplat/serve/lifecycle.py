@@ -97,6 +97,11 @@ class Lifecycle:
         """Whether requests can be answered; stays true while draining."""
         return self.current is not None
 
+    @property
+    def version(self) -> str | None:
+        """The version that serves now, or else the one that was asked for."""
+        return self.source.version if self.current is None else self.current.manifest.version
+
     def require(self) -> Served:
         """The version that serves now.
 
@@ -124,7 +129,7 @@ class Lifecycle:
                 logs.get().error("lifecycle_failed", exc_info=error)
                 self._note(f"unexpected: {error}")
             else:
-                retry = FIRST_RETRY_SECONDS
+                retry, self._noted = FIRST_RETRY_SECONDS, ""
                 if self.source.alias is None:
                     return
             if self.current is None:
@@ -210,14 +215,13 @@ class Lifecycle:
             self.phase, self.reason = phase, reason
 
     def _note(self, reason: str) -> None:
-        """Say once why there is no progress; a server that serves keeps its phase."""
+        """Say once for each reason why there is no progress; a server that serves keeps its phase."""
+        if reason != self._noted:
+            event = "not_ready" if self.current is None else "kept_version"
+            logs.get().warning(event, model=self.source.model, version=self.version, reason=reason)
+        self._noted = reason
         if self.current is None:
-            if reason != self._noted:
-                logs.get().warning("not_ready", model=self.source.model, reason=reason)
-            self._noted = reason
             self.reason = reason.rstrip(".")
-        else:
-            logs.get().warning("kept_version", version=self.current.manifest.version, reason=reason)
 
 
 def warm_up(predictor: Predictor) -> float:

@@ -45,7 +45,9 @@ class DrainingServer(uvicorn.Server):
             seconds = self._drain_seconds if self.lifecycle.ready else 0.0
             self._close_at = time.monotonic() + seconds
             self.lifecycle.drain()
-            logs.get().info("draining", seconds=seconds)
+            logs.get().info(
+                "draining", model=self.lifecycle.source.model, version=self.lifecycle.version, seconds=seconds
+            )
         else:
             self.should_exit = True
 
@@ -74,7 +76,7 @@ def run(settings: ServeSettings) -> None:
         alias=settings.alias,
     )
     server.run(sockets=[listener])
-    logs.get().info("stopped")
+    logs.get().info("stopped", model=settings.model, version=server.lifecycle.version)
 
 
 def make_server(settings: ServeSettings) -> DrainingServer:
@@ -102,7 +104,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         settings.deadline_seconds,
         settings.drain_unready,
     )
-    keys = KeyRing(settings.api_keys.split(",") if settings.api_keys else (), settings.api_keys_path)
+    keys = KeyRing(() if settings.api_keys is None else settings.api_keys.split(","), settings.api_keys_path)
     config = uvicorn.Config(
         create_app(lifecycle, metrics, keys, rules),
         http="httptools",

@@ -7,28 +7,9 @@ import pytest
 
 from mlplat.cli.check import first_key
 from mlplat.errors import UsageError
-from mlplat.store import open_store
-from mlplat.train import Promotion, train
 
 from ..serve.conftest import Running, Start, running_servers  # noqa: TID252 - tests are not a package
 from .conftest import Run
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A store with iris v1, a forecast, and a table with categories."""
-    folder = tmp_path_factory.mktemp("check")
-    url = str(folder / "store")
-    data = folder / "data.csv"
-    data.write_text("city,size,dear\n" + "\n".join(f"{'ab'[i % 2]},{i % 40},{'ny'[i % 2]}" for i in range(200)) + "\n")
-    models = open_store(url)
-    fast = {"n_estimators": "5"}
-    train(store=models, recipe="iris", version="v1", params=fast, promotion=Promotion("champion"))
-    train(store=models, recipe="forecast", version="v1", params=fast)
-    train(
-        store=models, recipe="tabular", model="houses", version="v1", params=fast | {"target": "dear"}, data=str(data)
-    )
-    return url
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +22,16 @@ def url_of(running: Running) -> str:
     return f"http://127.0.0.1:{running.port}"
 
 
-@pytest.mark.parametrize("model", ["iris", "forecast", "houses"])
-def test_any_model_answers_the_example_of_its_own_docs(store: str, start: Start, run: Run, model: str) -> None:
-    url = url_of(start(store, model=model, version="v1").ready())
+@pytest.mark.parametrize("model", ["iris", "forecast", "customers"])
+def test_any_model_answers_the_example_of_its_own_docs(trained: Path, start: Start, run: Run, model: str) -> None:
+    url = url_of(start(str(trained), model=model, version="v1").ready())
     done = run("check", url, "--model", model, "--version", "v1")
     assert done.code == 0, done.err
     assert f"answers with {model} v1" in done.out
 
 
-def test_another_version_or_model_than_expected_fails_and_is_named(store: str, start: Start, run: Run) -> None:
-    url = url_of(start(store, model="iris", alias="champion").ready())
+def test_another_version_or_model_than_expected_fails_and_is_named(trained: Path, start: Start, run: Run) -> None:
+    url = url_of(start(str(trained), model="iris", alias="champion").ready())
     assert run("check", url + "/").code == 0
     done = run("check", url, "--version", "v2")
     assert done.code == 1
@@ -58,17 +39,17 @@ def test_another_version_or_model_than_expected_fails_and_is_named(store: str, s
     assert "the model name iris, expected wine" in run("check", url, "--model", "wine").err
 
 
-def test_a_server_that_is_not_ready_fails_with_its_reason(store: str, start: Start, run: Run) -> None:
-    done = run("check", url_of(start(store, model="iris", version="v9")))
+def test_a_server_that_is_not_ready_fails_with_its_reason(trained: Path, start: Start, run: Run) -> None:
+    done = run("check", url_of(start(str(trained), model="iris", version="v9")))
     assert done.code == 1
     assert "answered 503" in done.err
     assert "v9" in done.err
 
 
-def test_the_key_of_a_mounted_secret_is_sent(store: str, start: Start, run: Run, tmp_path: Path) -> None:
+def test_the_key_of_a_mounted_secret_is_sent(trained: Path, start: Start, run: Run, tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "team-a").write_text("\nsecret-a\n")
-    url = url_of(start(store, model="iris", version="v1", api_keys="secret-a").ready())
+    url = url_of(start(str(trained), model="iris", version="v1", api_keys="secret-a").ready())
     assert run("check", url, "--api-keys-path", str(tmp_path / "keys")).code == 0
     done = run("check", url)
     assert done.code == 1

@@ -84,6 +84,7 @@ def test_a_value_on_the_command_line_goes_before_the_variable(
         (["serve", "--model", "iris", "--version", "../x"], 2, "cannot name a version"),
         (["serve", "--model", "a/b", "--version", "v1"], 2, "cannot name a model"),
         (["serve", "--model", "iris", "--version", "v1", "--api-keys", " , "], 2, "API keys holds none"),
+        (["serve", "--model", "iris", "--version", "v1", "--api-keys", ""], 2, "API keys holds none"),
         (["serve", "--nonsense"], 2, "--nonsense"),
         (["train", "--recipe", "iris", "--floor", "nan"], 2, "--floor"),
         (["train", "--recipe", "nothing"], 2, "no recipe 'nothing'"),
@@ -156,3 +157,11 @@ def test_a_reader_that_goes_away_is_no_traceback(models: Store) -> None:
 def test_a_misspelt_setting_is_named() -> None:
     with pytest.raises(UsageError, match="--kep: extra inputs"):
         options.validate(DemoSettings, {"kep": True})
+
+
+def test_a_variable_of_keys_that_is_empty_does_not_open_the_server(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a Secret without a key."""
+    monkeypatch.setenv("MLPLAT_API_KEYS", "")
+    done = run("serve", "--model", "iris", "--version", "v1")
+    assert done.code == 2
+    assert "MLPLAT_API_KEYS is set and empty" in done.err

@@ -81,6 +81,24 @@ def test_a_slow_model_runs_in_a_thread_while_the_loop_goes_on() -> None:
     assert threads[0].startswith("predict")
 
 
+def test_calls_are_bounded_like_batches_and_run_in_the_thread() -> None:
+    async def scenario() -> list[str | BaseException]:
+        batcher = Batcher(doubling([]), max_waiting=2)
+        calls = (batcher.call(lambda: threading.current_thread().name) for _ in range(4))
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        answers.append(await batcher.call(lambda: "again"))
+        batcher.close()
+        return answers
+
+    first, second, third, fourth, fifth = asyncio.run(scenario())
+    assert isinstance(first, str)
+    assert first.startswith("predict")
+    assert first == second
+    assert isinstance(third, OverloadedError)
+    assert isinstance(fourth, OverloadedError)
+    assert fifth == "again"
+
+
 def test_too_many_waiting_requests_are_refused_and_the_others_answered() -> None:
     async def scenario() -> list[Prediction | BaseException]:
         batcher = Batcher(doubling([]), max_waiting=2)

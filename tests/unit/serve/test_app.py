@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,30 @@ class TestForecast:
             assert answer == pytest.approx(expected, rel=1e-6)
             values = [*values[1:], answer]
 
+    def test_more_of_them_than_may_wait_are_refused(
+        self, trained: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        forecast = start(str(trained), model="forecast", version="v1", max_waiting=1).ready()
+        served = forecast.server.lifecycle.current
+        assert served is not None
+        entered, leave = threading.Event(), threading.Event()
+
+        def slow(*_: Any) -> Any:
+            entered.set()
+            assert leave.wait(30)
+            return np.zeros(3)
+
+        monkeypatch.setattr(served.predictor, "forecast", slow)
+        body = {"values": [50.0, 51.0, 52.0, 53.0, 54.0], "horizon": 3}
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(forecast.predict, body)
+            assert entered.wait(30)
+            second = forecast.predict(body)
+            leave.set()
+            assert first.result().status_code == 200
+        assert second.status_code == 503
+        assert "wait already" in second.json()["error"]
+
 
 class TestErrors:
     @pytest.mark.parametrize(
@@ -274,6 +300,12 @@ class TestKeys:
             assert guarded.client.get(path).status_code == 200
         for path in ("/version", "/docs", "/openapi.json", "/nothing"):
             assert guarded.client.get(path).status_code == 401
+
+    def test_a_key_beyond_ascii_works_as_its_file_has_it(self, trained: Path, start: Start, tmp_path: Path) -> None:
+        (tmp_path / "keys").write_text("clé\n", encoding="utf-8")
+        running = start(str(trained), model="iris", version="v1", api_keys_path=tmp_path / "keys")
+        for header in ({b"X-API-Key": "clé".encode()}, {b"Authorization": "Bearer clé".encode()}):
+            assert running.client.get("/version", headers=header).status_code == 200
 
     def test_keys_given_as_a_setting_let_in(self, trained: Path, start: Start) -> None:
         running = start(str(trained), model="iris", version="v1", api_keys="a, b")

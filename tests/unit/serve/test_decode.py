@@ -173,6 +173,23 @@ class TestRefusals:
         assert error.status == 422
         assert error.message.startswith(f"row 1, column 'stem': found {found}, expected a number")
 
+    def test_a_list_or_object_in_the_only_row_names_its_column(self) -> None:
+        assert refusal({"features": [1, [2], 3]}).message.startswith("row 0, column 'petal': found [2], expected")
+
+    @pytest.mark.parametrize("depth", range(1, 1000, 37))
+    def test_a_nested_value_of_any_depth_is_refused_with_a_sentence(self, depth: int) -> None:
+        for opening, closing in (("[", "]"), ('{"a":', "}")):
+            body = f'{{"features": [[{opening * depth}1{closing * depth}, 2, 3]]}}'
+            assert refusal(body.encode()).status in {400, 422}
+
+    def test_a_body_of_many_keys_is_refused_in_time_for_the_next_request(self) -> None:
+        """Each key is looked at once, however many columns there are; a million times a thousand took minutes."""
+        wide = Features(columns=tuple(NumericColumn(name=f"c{i}") for i in range(1000)))
+        body = json.dumps({f"k{i}": 1 for i in range(200_000)}).encode()
+        with pytest.raises(RequestError) as caught:
+            decode(body, wide, "classification", LIMITS)
+        assert caught.value.code == "missing_columns"
+
     def test_all_missing_columns_are_named(self) -> None:
         error = refusal({"petal": 1})
         assert error.code == "missing_columns"

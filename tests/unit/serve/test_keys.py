@@ -41,6 +41,13 @@ def test_a_file_holds_a_key_a_line(tmp_path: Path) -> None:
     assert not ring.accepts("")
 
 
+def test_a_file_that_is_no_text_is_refused_with_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_bytes(b"cl\xe9\n")
+    with pytest.raises(UsageError, match=r"Cannot read API keys .*0xe9"):
+        KeyRing(path=file)
+
+
 def test_a_new_key_works_and_the_old_one_ends_without_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("old\n")

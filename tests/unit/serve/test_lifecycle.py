@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from mlplat.bundle.features import NumericColumn
 from mlplat.metrics import ServeMetrics
@@ -249,6 +250,23 @@ def test_a_bug_in_one_try_does_not_end_the_lifecycle(
     asyncio.run(lifecycle.run(sleep=note))
     assert lifecycle.ready
     assert len(tries) == 1
+
+
+def test_what_keeps_a_version_is_logged_once_for_each_reason(models: Store, tmp_path: Path) -> None:
+    lifecycle = Lifecycle(Source(models.url, "iris", None, "champion"), Cache(tmp_path / "cache"), ServeMetrics())
+    rounds: list[float] = []
+
+    async def note(seconds: float) -> None:
+        rounds.append(seconds)
+        if len(rounds) == 1:
+            shutil.move(tmp_path / "models", tmp_path / "away")
+        if len(rounds) == 5:
+            raise asyncio.CancelledError
+
+    with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
+        asyncio.run(lifecycle.run(sleep=note))
+    [kept] = [line for line in logs if line["event"] == "kept_version"]
+    assert (kept["model"], kept["version"]) == ("iris", "v1")
 
 
 def test_tries_come_later_and_later_but_at_least_every_5_seconds(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules} & {"sk
 
 
 def test_sigterm_under_traffic_fails_no_request_and_exits_with_0(trained: Path, tmp_path: Path) -> None:
-    with serving(trained, tmp_path, "--version", "v1", "--drain-seconds", "0.5") as (process, url, log):
+    with serving(trained, tmp_path, "--version", "v1", "--drain-seconds", "60") as (process, url, log):
         await_ready(url)
         answered = 0
         with ExitStack() as stack:
@@ -54,6 +54,7 @@ def test_sigterm_under_traffic_fails_no_request_and_exits_with_0(trained: Path, 
                 if answered >= 100 and not signalled:
                     process.send_signal(signal.SIGTERM)
                     signalled = True
+        process.send_signal(signal.SIGTERM)  # nobody asks any more: the second one ends the drain
         assert process.wait(30) == 0
         events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
         assert events == ["listening", "ready", "draining", "stopped"]
