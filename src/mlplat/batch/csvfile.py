@@ -1,4 +1,7 @@
-"""Reading CSV in constant memory: every cell as a string, an empty one as null, in rows of any width."""
+"""Reading CSV in constant memory: every cell as a string, an empty one as null, in rows of any width.
+
+Blank lines are no rows, but in a file of one column they are: of one empty cell.
+"""
 
 import csv
 import io
@@ -64,16 +67,17 @@ def read_chunks(source: Source, names: Sequence[str]) -> Iterator[Chunk]:
         DataError: if the bytes are no UTF-8, damaged compressed data, or a row is longer than a block.
     """
     pending: dict[int, Misfit] = {}
+    blank = _blank_lines(source) if len(names) == 1 else 0
 
     def keep(row: Any) -> str:
         cells = next(csv.reader(io.StringIO(row.text, newline="")), [])
-        pending[row.number - 2] = Misfit(tuple(cells), row.expected_columns)  # Arrow counts the header as row 1
+        pending[row.number - blank - 2] = Misfit(tuple(cells), row.expected_columns)  # Arrow counts the header, too
         return "error" if len(pending) > MOST_MISFITS else "skip"
 
     with source.open() as raw, _explained(source):
         counted = Counted(raw)
         index, told = 0, 0
-        for batch in _batches(source, counted, names, keep):
+        for batch in _batches(source, counted, names, blank, keep):
             rows, misfits = _with_misfits(batch, index, pending)
             yield Chunk(source, index + 1, rows, misfits, counted.position - told)
             index, told = index + rows.num_rows, counted.position
@@ -83,13 +87,15 @@ def read_chunks(source: Source, names: Sequence[str]) -> Iterator[Chunk]:
 
 
 def _batches(
-    source: Source, stream: Counted, names: Sequence[str], keep: Callable[[Any], str]
+    source: Source, stream: Counted, names: Sequence[str], blank: int, keep: Callable[[Any], str]
 ) -> Iterator[pa.RecordBatch]:
     try:
         yield from pacsv.open_csv(
             _unpacked(source, stream),
-            read_options=pacsv.ReadOptions(block_size=BLOCK, use_threads=False),
-            parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep),
+            read_options=pacsv.ReadOptions(block_size=BLOCK, use_threads=False, skip_rows=blank),
+            parse_options=pacsv.ParseOptions(
+                newlines_in_values=True, ignore_empty_lines=len(names) > 1, invalid_row_handler=keep
+            ),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
             ),
@@ -99,16 +105,25 @@ def _batches(
             raise
 
 
+def _blank_lines(source: Source) -> int:
+    """How many blank lines are above the header."""
+    with open_text(source) as stream:
+        head = stream.read(BLOCK).decode("utf-8-sig", errors="replace")
+    return len(head[: len(head) - len(head.lstrip("\r\n"))].splitlines())
+
+
 def line_of(source: Source, row: int) -> int | None:
     """The line on which row `row` of a CSV file starts, both from 1; None if Python's reader gets lost."""
     with open_text(source) as stream, io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="") as text:
         reader = csv.reader(text)
-        index, line = -1, 1
+        index, line, width = -1, 1, 0
         try:
             for cells in reader:
-                index += bool(cells)
-                if index == row and cells:
-                    return line
+                width = width or len(cells)
+                if cells or width == 1:
+                    index += 1
+                    if index == row:
+                        return line
                 line = reader.line_num + 1
         except csv.Error:
             pass

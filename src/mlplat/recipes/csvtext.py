@@ -1,5 +1,9 @@
-"""CSV as training reads it: UTF-8, commas, one header line; every fault is named with its line."""
+"""CSV as training reads it: UTF-8, commas, one header line; every fault is named with its line.
 
+Blank lines are no rows, but in a file of one column they are: of one empty cell.
+"""
+
+import codecs
 import csv
 import gzip
 import io
@@ -41,8 +45,8 @@ def parse(data: bytes, uri: str) -> pa.Table:
     names = _header(text, uri)
     try:
         table = pacsv.read_csv(
-            pa.BufferReader(text.encode()),
-            parse_options=pacsv.ParseOptions(newlines_in_values=True),
+            pa.BufferReader(text.lstrip("\r\n").encode()),
+            parse_options=pacsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
             ),
@@ -66,7 +70,7 @@ def line_of(data: bytes, row: int) -> int:
 
 
 def _decode(data: bytes, uri: str) -> str:
-    if not data.strip():
+    if not data.removeprefix(codecs.BOM_UTF8).strip():
         raise DataError(f"{uri} is empty, expected a header line and rows.")
     if data.startswith(_UTF16):
         raise DataError(f"{uri} is UTF-16 text, expected UTF-8.", hint="Save it as UTF-8.")
@@ -113,11 +117,12 @@ def _refuse_ragged(text: str, width: int, uri: str) -> None:
 
 
 def _records(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The records that are not blank, each with the line it starts on."""
+    """The header and the rows, each with the line it starts on."""
     csv.field_size_limit(2**31 - 1)
     reader = csv.reader(io.StringIO(text, newline=""))
-    line = 1
+    line, width = 1, 0
     for cells in reader:
-        if cells:
-            yield line, cells
+        width = width or len(cells)
+        if cells or width == 1:
+            yield line, cells or [""]
         line = reader.line_num + 1

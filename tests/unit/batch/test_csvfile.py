@@ -94,6 +94,25 @@ def test_any_rows_are_read_as_the_standard_library_reads_them(
     }
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_blank_line_of_one_column_is_a_row_without_a_value(tmp_path: Path, end: str) -> None:
+    lines = ["", "", "a", "1", "", "2,3", '""', '"x\n\ny"', "", "", "4"]
+    source = source_of(tmp_path / "in.csv", end.join([*lines, ""]).encode())
+    rows = [["1"], [None], ["2"], [None], ["x\n\ny"], [None], [None], ["4"]]
+    assert read(source) == (["a"], rows, {3: Misfit(("2", "3"), 1)})
+    assert [csvfile.line_of(source, row) for row in range(1, 10)] == [4, 5, 6, 7, 8, 11, 12, 13, None]
+
+
+@given(st.lists(st.sampled_from(["", "1", '"2"', '""', '"y\n\nz"']), max_size=40), st.sampled_from(["\n", "\r\n"]))
+def test_lines_of_one_column_are_rows_wherever_a_block_ends(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], end: str
+) -> None:
+    text = end.join(["a", *lines, ""])
+    _, rows, _ = read(source_of(tmp_path_factory.mktemp("any") / "in.csv", text.encode()))
+    read_by_python = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    assert rows == [[cells[0] or None] if cells else [None] for cells in read_by_python]
+
+
 def test_the_line_of_a_row_counts_blank_lines_and_those_in_cells(tmp_path: Path) -> None:
     source = source_of(tmp_path / "in.csv", b'\na,b\n1,"x\ny"\n\n2,2\n3,3\n')
     assert [csvfile.line_of(source, row) for row in (1, 2, 3, 4)] == [3, 6, 7, None]

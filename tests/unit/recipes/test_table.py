@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlplat.errors import DataError, NotFoundError, UsageError
-from mlplat.recipes import Dataset, read_table
+from mlplat.recipes import Dataset, find_recipe, read_table
 
 
 def written(folder: Path, content: bytes | str, name: str = "data.csv") -> str:
@@ -31,6 +31,9 @@ TWENTY = [f"{i},{'ab'[i % 2]}" for i in range(20)]
     [
         (b"", "is empty, expected a header line and rows"),
         (b" \n\n", "is empty"),
+        (b"\xef\xbb\xbf", "is empty, expected a header line and rows"),
+        (b"\xef\xbb\xbf\r\n\r\n", "is empty, expected a header line and rows"),
+        (b"\n\na\n1\n\n2,3\n", "line 6: found 2 cells, expected 1 as in the header"),
         (b"a,b\n", "has a header line and no rows"),
         (b"a,b,a\n1,2,3\n", "line 1: the name 'a' is there more than once"),
         (b"a,,c\n1,2,3\n", "line 1: column 2 has no name"),
@@ -203,6 +206,20 @@ def test_lines_are_counted_over_blank_lines_and_quoted_cells(tmp_path: Path) -> 
     rows = [f'"{i}\n{i}",1,{"ab"[i % 2]}' for i in range(10)] + ["", "x,inf,a"] + ["x,1,b"] * 9
     table = read_table(written(tmp_path, csv("t,n,y", rows)))
     assert [table.where(row) for row in (0, 1, 9, 10, 11)] == ["line 2", "line 4", "line 20", "line 23", "line 24"]
+
+
+def test_a_blank_line_of_one_column_is_a_row_without_a_value(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, '\n\nx\n1\n\n""\n2\n\n'))
+    assert table.arrow.column("x").to_pylist() == ["1", None, None, "2", None]
+    assert [table.where(row) for row in range(5)] == [f"line {line}" for line in (4, 5, 6, 7, 8)]
+
+
+def test_a_gap_in_a_series_is_named_with_its_line(tmp_path: Path) -> None:
+    lines = ["value", *map(str, range(60))]
+    lines[30] = ""
+    recipe = find_recipe("forecast").parse({"window": "5"})
+    with pytest.raises(DataError, match=r"line 31, column 'value': found .*, expected a finite number in every row"):
+        recipe.data(written(tmp_path, "\n".join(lines) + "\n"))
 
 
 def test_a_missing_column_is_named_with_what_is_there(tmp_path: Path) -> None:
