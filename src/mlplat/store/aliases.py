@@ -1,4 +1,7 @@
-"""The log of an alias: one object per move, numbered; the highest number is current, and none is ever changed."""
+"""The log of an alias: one object per move, numbered; the highest number is current, and none is ever changed.
+
+An entry whose `version` is its `previous` is no move: it says why there was none, so that the history holds every decision.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -102,13 +105,27 @@ class AliasLog:
             move = following(current, self.alias, version, reason=reason, by=by, now=clock())
             if self._append(move):
                 return move
-        raise ConflictError(f"Others move the alias {self.alias!r} of {self.model!r} all the time.", hint="Try again.")
+        raise self._never_still()
+
+    def stay(self, *, reason: str, by: str, clock: Clock) -> Move | None:
+        """Add an entry that says why the alias was not moved, unless the last one says so; None if it does not exist."""
+        for _ in range(ATTEMPTS):
+            current = self.current()
+            if current is None or (current.reason == reason and current.version == current.previous):
+                return current
+            entry = following(current, self.alias, current.version, reason=reason, by=by, now=clock())
+            if self._append(entry):
+                return entry
+        raise self._never_still()
 
     def _append(self, move: Move) -> bool:
         """Whether `move` is in the log now; a lost reply is told from another's move by reading it back."""
         key = keys.move(self.model, self.alias, move.number)
         data = move.to_json()
         return self._objects.put_if_absent(key, data) or self._objects.get(key) == data
+
+    def _never_still(self) -> ConflictError:
+        return ConflictError(f"Others move the alias {self.alias!r} of {self.model!r} all the time.", hint="Try again.")
 
     def _expect(self, current: Move | None, expected: Expected) -> None:
         named = None if current is None else current.version

@@ -146,6 +146,10 @@ class Store:
             raise self._no_version(model, version)
         return log.move(version, reason=reason, by=by, expected=expected, clock=self.clock)
 
+    def stay(self, model: str, alias: str, *, reason: str, by: str) -> None:
+        """Say in the history of an alias why it was not moved; nothing is written where it does not exist."""
+        self._log(model, alias).stay(reason=reason, by=by, clock=self.clock)
+
     def resolve(self, model: str, *, version: str | None = None, alias: str | None = None) -> str:
         """The version that is meant by exactly one of a version and an alias.
 

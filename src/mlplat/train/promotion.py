@@ -27,7 +27,7 @@ def promote(
     by: str,
     allow_pickle: bool = False,
 ) -> Decision:
-    """Decide, and move the alias if so; the decision and the scores are in its log.
+    """Decide, and move the alias if so; either way the gate's decision and the scores are in its log.
 
     If the alias moves between the decision and the move, the decision is made anew.
 
@@ -64,6 +64,9 @@ def promote(
             champion_version=None if current is None else current.version,
         )
         if not decision.promote:
+            if promotion.if_better is not None:
+                reason = f"{challenger.version} refused: {decision.reason}"
+                store.stay(challenger.model, promotion.alias, reason=reason, by=by)
             return decision
         expected = None if current is None else current.version
         try:

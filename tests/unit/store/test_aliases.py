@@ -52,6 +52,24 @@ def test_moving_to_what_it_names_already_writes_nothing(filled: Store) -> None:
     assert len(filled.history("iris", "champion")) == 1
 
 
+def test_why_there_was_no_move_is_kept_and_changes_nothing(filled: Store) -> None:
+    move(filled, "v1")
+    moved = move(filled, "v2")
+    for _ in range(2):  # as when a pod is tried again
+        filled.stay("iris", "champion", reason="v3 refused: worse", by="gate")
+    history = filled.history("iris", "champion")
+    assert [(each.version, each.previous) for each in history] == [("v1", None), ("v2", "v1"), ("v2", "v2")]
+    assert (history[2].reason, history[2].by) == ("v3 refused: worse", "gate")
+    assert move(filled, "v2") == history[2]
+    assert filled.alias("iris", "champion").version == moved.version
+    assert rollback(filled, "iris", "champion", by="me").version == "v1"
+
+
+def test_an_alias_that_does_not_exist_has_nothing_to_stay_at(filled: Store) -> None:
+    filled.stay("iris", "champion", reason="v1 refused: below the floor", by="gate")
+    assert filled.aliases("iris") == {}
+
+
 def test_a_move_that_expects_something_else_is_a_conflict(filled: Store) -> None:
     with pytest.raises(ConflictError, match=r"names nothing yet; 'v3' was expected"):
         move(filled, "v2", expected="v3")

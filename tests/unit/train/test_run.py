@@ -207,7 +207,8 @@ def test_the_gate_scores_both_on_the_same_rows_and_logs_scores_and_decision(stor
     assert better.decision.champion == pytest.approx(first.manifest.metrics["log_loss"])
     assert worse.decision.champion == pytest.approx(better.manifest.metrics["log_loss"])
     moves = store.history("churn", "champion")
-    assert [move.version for move in moves] == ["v1", "v2"]
+    assert [(move.version, move.previous) for move in moves] == [("v1", None), ("v2", "v1"), ("v2", "v2")]
+    assert moves[2].reason == f"v3 refused: {worse.decision.reason}"
     assert moves[1].reason == better.decision.reason
     assert f"{better.decision.challenger:.6g} against the champion's {better.decision.champion:.6g}" in moves[1].reason
 
