@@ -55,8 +55,8 @@ GARBAGE = st.one_of(
         [
             pd.NaT,
             pd.NA,
-            np.datetime64("NaT"),
-            np.timedelta64("NaT"),
+            np.datetime64("NaT", "us"),
+            np.timedelta64("NaT", "us"),
             np.timedelta64(5, "D"),
             np.complex64(1),
             np.bool_(1),
@@ -124,7 +124,7 @@ def test_a_missing_value_is_filled_where_training_saw_one_and_refused_elsewhere(
     assert encode(NumericColumn(name="x", fill=1.5), [None, float("nan"), 2.0]) == ([1.5, 1.5, 2.0], [])
     assert encode(NumericColumn(name="x"), [None, 2.0]) == ([0.0, 2.0], [0])
     assert encode(BooleanColumn(name="x", fill=1), [None, False]) == ([1.0, 0.0], [])
-    assert encode(DateColumn(name="x", fill=7.0), [pd.NaT, np.datetime64("NaT")]) == ([7.0, 7.0], [])
+    assert encode(DateColumn(name="x", fill=7.0), [pd.NaT, np.datetime64("NaT", "us")]) == ([7.0, 7.0], [])
     assert encode(CategoryColumn(name="x", categories=("a",), missing=True), [None, "a"]) == ([1.0, 0.0], [])
     assert encode(CategoryColumn(name="x", categories=("a",)), [None, "a"]) == ([0.0, 0.0], [0])
     assert encode(StringColumn(name="x", missing=True), [None, "a"]) == (["", "a"], [])
@@ -191,6 +191,6 @@ def test_a_numpy_value_is_described_as_a_python_one() -> None:
 
 
 def test_missing_values_are_none_nan_and_nat() -> None:
-    missing = [None, float("nan"), np.float32("nan"), np.datetime64("NaT"), pd.NaT]
+    missing = [None, float("nan"), np.float32("nan"), np.datetime64("NaT", "us"), pd.NaT]
     assert all(is_missing(value) for value in missing)
     assert not any(is_missing(value) for value in (0, "", False, 1.0, dt.date(2026, 1, 1)))

@@ -77,7 +77,15 @@ def test_residuals_count_every_row() -> None:
 
 
 def test_raw_values_become_json_values() -> None:
-    raw = [np.float64(1.5), np.nan, None, True, "x", np.datetime64("2026-01-31T08:00:00", "us"), np.datetime64("NaT")]
+    raw = [
+        np.float64(1.5),
+        np.nan,
+        None,
+        True,
+        "x",
+        np.datetime64("2026-01-31T08:00:00", "us"),
+        np.datetime64("NaT", "us"),
+    ]
     assert [json_value(cell) for cell in raw] == [1.5, None, None, True, "x", "2026-01-31T08:00:00.000000", None]
     assert dt.datetime.fromisoformat("2026-01-31T08:00:00.000000") == dt.datetime(2026, 1, 31, 8)  # noqa: DTZ001
 
