@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -138,6 +138,22 @@ class Traffic:
         """The versions that answered between two Unix times."""
         return set[str]().union(*(result.versions_between(start, end) for result in self.results.values()))
 
+    def first_after(self, time: float, version: str) -> float:
+        """When a version answered first after a Unix time, to a tenth of a second.
+
+        Raises:
+            ValueError: if it did not.
+        """
+        return min(first for result in self.results.values() if (first := result.first_after(time, version)))
+
+    def stop(self) -> None:
+        """End all clients; then the results are there."""
+        while self.clients:
+            client, *others = self.clients
+            self.clients = tuple(others)
+            client.stop()
+            self.results[client.name] = Result.from_json(client.lines()[-1])
+
     def summary(self) -> str:
         """A line for each client."""
         return "\n".join(f"{name}: {result.summary()}" for name, result in self.results.items())
@@ -151,14 +167,14 @@ class Traffic:
 
 @contextmanager
 def under_load(*clients: Client) -> Iterator[Traffic]:
-    """Traffic that has begun for each client; it ends with the block, then its results are there."""
-    traffic = Traffic(clients)
-    with ExitStack() as stack:
+    """Traffic that has begun for each client, and ends at the latest with the block; a line for each is printed then."""
+    traffic = Traffic(())
+    try:
         for client in clients:
             client.start()
-            stack.callback(client.stop)
+            traffic.clients += (client,)
         traffic.await_more(1)
         yield traffic
-    for client in clients:
-        traffic.results[client.name] = Result.from_json(client.lines()[-1])
-    sys.stdout.write(traffic.summary() + "\n")
+    finally:
+        traffic.stop()
+        sys.stdout.write(traffic.summary() + "\n")

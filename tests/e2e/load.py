@@ -127,6 +127,11 @@ class Result:
             if self.started + tenth * TENTH >= start and self.started + (tenth + 1) * TENTH <= end
         }
 
+    def first_after(self, time: float, version: str) -> float | None:
+        """When a version answered first after a Unix time, to a tenth of a second."""
+        ends = (self.started + (tenth + 1) * TENTH for tenth, versions in self.timeline.items() if version in versions)
+        return min((end for end in ends if end - TENTH >= time), default=None)
+
     def summary(self) -> str:
         """One line for people."""
         versions = ", ".join(f"{name} {seen.count:,}" for name, seen in sorted(self.versions.items()))

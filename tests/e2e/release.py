@@ -70,12 +70,16 @@ class Release:
         revisions: list[dict[str, Any]] = json.loads(self.run("history", NAME, "--output", "json"))
         return revisions
 
-    def url(self, path: str = "/predict", *, node: int = 0) -> str:
-        """The URL from this machine: a node, and the Service's NodePort."""
+    def address(self, node: int) -> str:
+        """The address of the first or the second node."""
         nodes = sorted(pykube.Node.objects(self.namespace.api), key=lambda each: str(each.name))
         addresses = {each["type"]: each["address"] for each in nodes[node].obj["status"]["addresses"]}
+        return str(addresses["InternalIP"])
+
+    def url(self, path: str = "/predict", *, node: int = 0) -> str:
+        """The URL from this machine: a node, and the Service's NodePort."""
         port = self.namespace.object(pykube.Service, NAME)["spec"]["ports"][0]["nodePort"]
-        return f"http://{addresses['InternalIP']}:{port}{path}"
+        return f"http://{self.address(node)}:{port}{path}"
 
     def inner_url(self, path: str = "/predict") -> str:
         """The URL from a pod of the namespace: the Service."""

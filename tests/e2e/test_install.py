@@ -7,6 +7,7 @@ import pykube
 import pytest
 
 from .namespace import Object, is_ready
+from .polling import poll
 from .release import NAME, Release
 
 CUSTOMER = {"features": [[45, 80.5, 24, 2]], "return_probabilities": True}
@@ -18,16 +19,24 @@ def time_of(pod: Object, condition: str) -> str:
     return next(str(each["lastTransitionTime"]) for each in pod["status"]["conditions"] if each["type"] == condition)
 
 
+def end_of_training(release: Release) -> Object | None:
+    """How the one container that trained has ended, if it has."""
+    (pod,) = release.namespace.objects(pykube.Pod, component="training")
+    (container,) = pod["status"]["containerStatuses"]
+    ended: Object | None = container["state"].get("terminated")
+    return ended
+
+
 def test_minikube_values_give_a_trained_version_that_answers(release: Release) -> None:
     release.install("--set", "serving.service.nodePort=30080")
 
     (pod,) = release.pods()
     assert is_ready(pod)
-    (trainer,) = release.namespace.objects(pykube.Pod, component="training")
-    (container,) = trainer["status"]["containerStatuses"]
-    assert container["state"]["terminated"]["exitCode"] == 0
-    assert time_of(pod, "Ready") > container["state"]["terminated"]["startedAt"]
-    assert "not_ready" in release.namespace.logs(pod["metadata"]["name"]), "it was there before the version was"
+    trained = poll(lambda: end_of_training(release), "training has ended")
+    assert trained["exitCode"] == 0
+    assert time_of(pod, "Ready") > trained["startedAt"]
+    waited = release.namespace.logs(pod["metadata"]["name"]).partition('"event": "ready"')[0]
+    assert '"event": "not_ready"' in waited
     assert release.url().endswith(":30080/predict")
     answer = release.predict()
     assert (answer["prediction"], answer["model_name"], answer["model_version"]) == ("setosa", "iris", "v1")
@@ -35,7 +44,9 @@ def test_minikube_values_give_a_trained_version_that_answers(release: Release) -
     for address in (release.url("/docs"), release.url("/docs", node=1)):
         page = httpx.get(address)
         assert page.status_code == 200
-        for asset in re.findall(r'(?:src|href)="(/[^"]+\.(?:js|css))"', page.text):
+        assets = re.findall(r'(?:src|href)="(/[^"]+\.(?:js|css))"', page.text)
+        assert assets
+        for asset in assets:
             assert httpx.get(httpx.URL(address).join(asset)).status_code == 200
     said = release.run("test", NAME, "--logs", "--timeout", "60s")
     assert re.search(r"Phase:\s+Succeeded", said), said

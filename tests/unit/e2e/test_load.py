@@ -84,6 +84,8 @@ def test_every_answer_is_counted_by_its_version_and_time() -> None:
     end = result.started + result.seconds + load.TENTH
     assert result.versions_between(result.started, end) == {"v1", "v2"}
     assert result.versions_between(end, end + 10) == set()
+    assert result.versions["v2"].first <= (result.first_after(result.started, "v2") or 0) <= end
+    assert result.first_after(end, "v2") is None
 
 
 def test_kept_connections_are_used_again_and_fresh_ones_never() -> None:
