@@ -34,8 +34,8 @@ def find_recipe(name: str) -> type[Recipe]:
             hint=f"Use {', '.join(_BUILTIN)}, or package.module:Class for one of your own.",
         )
     here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    if name not in _BUILTIN and here not in sys.path:
+        sys.path.append(here)  # last, so that no file there stands for a library
     try:
         found = getattr(importlib.import_module(module_name), class_name, None)
     except Exception as error:

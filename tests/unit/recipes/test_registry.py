@@ -1,5 +1,7 @@
 """Recipes are found by name, or as module:Class in the current directory."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,33 @@ def test_a_file_in_the_current_directory_is_found(tmp_path: Path, monkeypatch: p
         find_recipe("own_recipe:number")
     with pytest.raises(UsageError, match="'own_recipe:Nothing' is no recipe"):
         find_recipe("own_recipe:Nothing")
+
+
+SHADOWED = """
+import sys
+from mlplat.recipes import find_recipe
+find_recipe(sys.argv[1])
+import colorsys
+print(colorsys.__file__)
+"""
+
+
+@pytest.mark.parametrize("name", ["iris", "own_recipe:Mine"])
+def test_a_file_in_the_current_directory_stands_for_no_library(tmp_path: Path, name: str) -> None:
+    (tmp_path / "own_recipe.py").write_text("from mlplat.recipes.iris import Iris\nclass Mine(Iris):\n    name = ''\n")
+    (tmp_path / "colorsys.py").write_text("raise SystemExit('this is no library')\n")
+    (tmp_path / "run.py").write_text(SHADOWED)
+    command = [sys.executable, "-P", "run.py", name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).parent != tmp_path
+
+
+def test_a_recipe_of_the_package_leaves_the_search_path_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    find_recipe("iris")
+    assert sys.path == before
 
 
 def test_an_installed_module_is_found() -> None:
