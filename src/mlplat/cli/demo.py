@@ -25,7 +25,7 @@ from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
 from mlplat.cli.app import app
-from mlplat.cli.options import command
+from mlplat.cli.options import ENV_PREFIX, command
 from mlplat.errors import MlplatError
 from mlplat.settings import DemoSettings
 
@@ -33,6 +33,9 @@ PATIENCE_SECONDS = 60.0
 """How long the demo waits for anything before it fails."""
 
 FLOWERS = "flowers.parquet"
+
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Requests go to this very machine, which no proxy reaches."""
 
 
 @command(app, DemoSettings, name="demo")
@@ -71,6 +74,8 @@ class Demo:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._server: subprocess.Popen[bytes] | None = None
         self._port = free_port()
+        for name in [each for each in os.environ if each.startswith(ENV_PREFIX)]:
+            del os.environ[name]  # an option that was meant for another command
         os.environ.setdefault("LOG_LEVEL", "warning")
         os.environ |= {"MLPLAT_CACHE": str(folder / "cache"), "MLPLAT_STORE": "models", "MLPLAT_BY": "demo"}
         self._start = time.monotonic()
@@ -298,7 +303,7 @@ def fetch(url: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, body.encode() if body else None, headers)  # noqa: S310 - our own URL
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as reply:  # noqa: S310
+        with _DIRECTLY.open(request, timeout=PATIENCE_SECONDS) as reply:
             return reply.status, json.load(reply)
     except urllib.error.HTTPError as error:
         with error:

@@ -264,6 +264,18 @@ class TestDemo:
             assert f"$ {command}" in done.out or f"mlplat {command}" in done.out
         assert list(clean.iterdir()) == []
 
+    def test_it_plays_behind_a_proxy_and_beside_settings_of_other_commands(
+        self, run: Run, clean: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The proxy is the discard port, where nobody answers."""
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+        for name, value in {"VERSION": "v7", "API_KEYS": "secret", "TARGET": "y", "SHARDS": "3"}.items():
+            monkeypatch.setenv(f"MLPLAT_{name}", value)
+        done = run("demo")
+        assert done.code == 0, done.err
+        assert "Every answer was right" in done.out
+
     @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
     def test_it_can_leave_the_server_running(self, run: Run, clean: Path) -> None:
         done = run("demo", "--keep")
