@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import NoReturn
 
@@ -23,17 +24,14 @@ def main() -> NoReturn:
     try:
         app()
     except MlplatError as error:
-        if Debug.on:
-            raise
         _complain(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `mlplat models list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FAILED)
     except Exception as error:
-        if Debug.on:
-            raise
-        _complain(f"Unexpected {type(error).__name__}: {error}. Run it again with --debug for the traceback.")
+        hint = "" if Debug.on else " Run it again with --debug for the traceback."
+        _complain(f"Unexpected {type(error).__name__}: {error}.{hint}")
         sys.exit(Exit.FAILED)
     sys.exit(Exit.DONE)
 
@@ -48,4 +46,6 @@ def _end(number: int, _: FrameType | None) -> NoReturn:
 
 
 def _complain(text: str) -> None:
+    if Debug.on:
+        traceback.print_exc()
     typer.secho(f"Error: {text}", fg="red", err=True)

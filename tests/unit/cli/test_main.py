@@ -120,8 +120,9 @@ def test_debug_shows_the_traceback(run: Run, models: Store) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: There is no version 'v9' of 'iris'.")
 
 
 def test_something_unforeseen_is_one_sentence_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
