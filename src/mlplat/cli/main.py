@@ -29,7 +29,7 @@ def main() -> NoReturn:
     except BrokenPipeError:  # `mlplat models list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FAILED)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (here all become one sentence)
         hint = "" if Debug.on else " Run it again with --debug for the traceback."
         _complain(f"Unexpected {type(error).__name__}: {error}.{hint}")
         sys.exit(Exit.FAILED)
