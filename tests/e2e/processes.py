@@ -11,15 +11,15 @@ def kill(pod: str) -> None:
     Raises:
         AssertionError: if it has none.
     """
-    found = [process for process in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _is_of(process, pod)]
+    found = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal() and _is_of(path, pod)]
     assert found, f"{pod} has no process"
     for process in found:
         os.kill(process, signal.SIGKILL)
 
 
-def _is_of(process: int, pod: str) -> bool:
+def _is_of(process: Path, pod: str) -> bool:
     try:
-        environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+        environment = (process / "environ").read_bytes().split(b"\0")
     except OSError:  # it ended, or is none of ours
         return False
     return f"HOSTNAME={pod}".encode() in environment and b"MLPLAT_CACHE=/tmp/cache" in environment

@@ -38,9 +38,10 @@ def operators(cluster: Cluster) -> Cluster:
 
 @pytest.fixture(scope="module")
 def shared_namespace(cluster: Cluster, kube_cluster: KubeCluster) -> Iterator[Namespace]:
-    """One namespace for all toggles: nothing is made in it."""
+    """One namespace for all toggles: nothing is made in it but the service account, which a pod is refused without."""
     namespace = Namespace(cluster, kube_cluster.kube_client, f"e2e-{uuid4().hex[:8]}")
     namespace.create()
+    namespace.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME}})
     yield namespace
     namespace.delete()
 
@@ -53,4 +54,6 @@ def test_every_toggle_is_accepted_by_the_api_server(
         "helm", "template", NAME, CHART, "--values", str(values), "--namespace", shared_namespace.name,
         "--kube-version", "1.34",
     )  # fmt: skip
-    shared_namespace.kubectl("apply", "--server-side", "--dry-run=server", "--filename", "-", stdin=rendered)
+    shared_namespace.kubectl(
+        "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename", "-", stdin=rendered
+    )

@@ -13,7 +13,7 @@ from .polling import poll
 from .release import NAME, Release
 
 WEAK = "model.params.n_estimators=1,model.params.max_depth=1"
-STRONG = "model.params.n_estimators=60,model.params.max_depth=null"
+STRONG = "model.params.n_estimators=60"
 
 
 def retrain(release: Release, name: str) -> Object:
