@@ -16,6 +16,7 @@ import pyarrow.csv as pacsv
 from mlplat.batch.chunks import Chunk, Misfit
 from mlplat.batch.inputs import Source
 from mlplat.batch.streams import Counted
+from mlplat.bundle.features import listed
 from mlplat.errors import DataError
 
 BLOCK = 1 << 20
@@ -55,8 +56,7 @@ def read_header(source: Source) -> list[str]:
         raise wrong_encoding(source)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        listed = ", ".join(map(repr, twice))
-        raise DataError(f"{source.name}: the column {listed} is there more than once, expected different names.")
+        raise DataError(f"{source.name}: the column {listed(twice)} is there more than once, expected different names.")
     return names
 
 

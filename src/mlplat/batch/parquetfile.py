@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from mlplat.batch.chunks import Chunk
 from mlplat.batch.inputs import Source
+from mlplat.bundle.features import listed
 from mlplat.errors import DataError
 
 BUFFER = 1 << 20
@@ -28,8 +29,7 @@ def read_schema(source: Source) -> pa.Schema:
     names = schema.names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        listed = ", ".join(map(repr, twice))
-        raise DataError(f"{source.name}: the column {listed} is there more than once, expected different names.")
+        raise DataError(f"{source.name}: the column {listed(twice)} is there more than once, expected different names.")
     return schema
 
 

@@ -193,6 +193,12 @@ def describe(value: Any) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names of columns in a message: the first 20 of them, each cut at 60 characters."""
+    shown = ", ".join(repr(name if len(name) <= 60 else name[:57] + "...") for name in names[:20])
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown
+
+
 def _brief(value: Any) -> str:
     """As `repr`, but of a list or an object, as large and as deep as its sender liked, only the beginning."""
     return reprlib.Repr().repr(value) if isinstance(value, list | dict) else repr(value)

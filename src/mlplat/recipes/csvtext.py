@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from mlplat.bundle.features import listed
 from mlplat.errors import DataError
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -53,9 +54,11 @@ def parse(data: bytes, uri: str) -> pa.Table:
         )
     except pa.ArrowException as error:
         _refuse_ragged(text, len(names), uri)
+        if "Empty CSV file" in str(error):  # so Arrow calls a header without a line end
+            raise _no_rows(uri) from error
         raise DataError(f"{uri} is not CSV: {error}.") from error
     if table.num_rows == 0:
-        raise DataError(f"{uri} has a header line and no rows, expected data below it.")
+        raise _no_rows(uri)
     return table
 
 
@@ -67,6 +70,13 @@ def line_of(data: bytes, row: int) -> int:
         if index == row:
             return line
     raise IndexError(row)
+
+
+def _no_rows(uri: str) -> DataError:
+    return DataError(
+        f"{uri} has a header line and no rows, expected data below it.",
+        hint='Look for a quote (") that is never closed if there are lines.',
+    )
 
 
 def _decode(data: bytes, uri: str) -> str:
@@ -103,8 +113,9 @@ def check_names(names: list[str], uri: str, where: str = "") -> None:
     """
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        columns = ", ".join(map(repr, twice))
-        raise DataError(f"{uri}, {where}the name {columns} is there more than once, expected different column names.")
+        raise DataError(
+            f"{uri}, {where}the name {listed(twice)} is there more than once, expected different column names."
+        )
 
 
 def _refuse_ragged(text: str, width: int, uri: str) -> None:

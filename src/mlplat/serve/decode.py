@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mlplat.bundle.features import EXACT_INTEGER, EXPECTED, Features, Inputs, Problem, describe
+from mlplat.bundle.features import EXACT_INTEGER, EXPECTED, Features, Inputs, Problem, describe, listed
 from mlplat.bundle.manifest import Task
 from mlplat.errors import RequestError
 
@@ -114,7 +114,7 @@ def _named_row(message: dict[str, Any], features: Features, task: Task) -> Quest
     if known.isdisjoint(row):
         raise RequestError(
             f"The body has none of the columns and no 'features'; expected {example_of(features, task)} or the columns "
-            f"{_join(features.names)}.",
+            f"{listed(features.names)}.",
             code="missing_columns",
         )
     by_name = _by_name([row], features)
@@ -158,7 +158,7 @@ def _by_position(rows: list[Any], features: Features) -> list[Sequence[Any]]:
     for index, row in enumerate(rows):
         if len(row) != width:
             raise RequestError(
-                f"row {index}: found {len(row)} values, expected {width}: {_join(features.names)}.", code="wrong_length"
+                f"row {index}: found {len(row)} values, expected {width}: {listed(features.names)}.", code="wrong_length"
             )
     return rows
 
@@ -172,11 +172,11 @@ def _by_name(rows: list[Any], features: Features) -> list[Sequence[Any]]:
             missing = [name for name in names if name not in row]
             if missing:
                 raise RequestError(
-                    f"row {index}: missing columns {_join(missing)}; expected {_join(names)}.", code="missing_columns"
+                    f"row {index}: missing columns {listed(missing)}; expected {listed(names)}.", code="missing_columns"
                 )
             extra = [name for name in row if name not in known]
             raise RequestError(
-                f"row {index}: unknown columns {_join(extra)}; expected {_join(names)}.", code="unknown_columns"
+                f"row {index}: unknown columns {listed(extra)}; expected {listed(names)}.", code="unknown_columns"
             )
         out.append([row[name] for name in names])
     return out
@@ -217,7 +217,7 @@ def _series(message: dict[str, Any], features: Features, limits: Limits) -> Ques
 def _options(message: dict[str, Any], allowed: set[str]) -> dict[str, Any]:
     unknown = [name for name in message if name not in allowed]
     if unknown:
-        raise RequestError(f"Unknown keys {_join(unknown)}; expected {_join(sorted(allowed))}.", code="unknown_keys")
+        raise RequestError(f"Unknown keys {listed(unknown)}; expected {listed(sorted(allowed))}.", code="unknown_keys")
     return message
 
 
@@ -228,11 +228,6 @@ def _flag(options: Mapping[str, Any], *, default: bool) -> bool:
             f"'return_probabilities': found {describe(value)}, expected true or false.", code="invalid_value"
         )
     return value
-
-
-def _join(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name if len(name) <= 60 else name[:57] + "...") for name in names[:20])
-    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown
 
 
 def _kind(value: Any) -> str:
