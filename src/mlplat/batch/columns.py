@@ -8,12 +8,10 @@ import pyarrow as pa
 
 from mlplat.batch import arrays, csvfile, parquetfile
 from mlplat.batch.inputs import Source
+from mlplat.bundle.answers import PREDICTION, PROBABILITY, VERSION, answer_columns, label_text
+from mlplat.bundle.features import listed
 from mlplat.bundle.manifest import Label, Manifest
 from mlplat.errors import DataError
-
-PREDICTION = "prediction"
-PROBABILITY = "probability_"
-VERSION = "model_version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +51,14 @@ def arrange(source: Source, schema: pa.Schema, manifest: Manifest, *, to_text: b
     clash = [name for name in names if name in added.names]
     if clash:
         raise DataError(
-            f"{source.name} has a column {_listed(clash)} of its own, expected none of the names that are added.",
+            f"{source.name} has a column {listed(clash)} of its own, expected none of the names that are added.",
             hint="Rename it, or leave it out.",
         )
     kinds = {"numeric": pa.float64(), "boolean": pa.bool_()}
     fields = [schema.field(name) for name in names]
     if to_text:
         _refuse_untextual(source, fields)
+        fields = [field.with_type(pa.string()) if _is_binary(field.type) else field for field in fields]
     elif source.format.is_text:
         typed = {column.name: kinds[column.kind] for column in manifest.features.columns if column.kind in kinds}
         fields = [field.with_type(typed.get(field.name, field.type)) for field in fields]
@@ -73,8 +72,8 @@ def require(source: Source, schema: pa.Schema, manifest: Manifest) -> None:
         return
     lone = len(schema.names) == 1 and any(mark in schema.names[0] for mark in ";\t|")
     raise DataError(
-        f"{source.name} lacks the column {_listed(missing)} of {manifest.model} {manifest.version}; found "
-        f"{_listed(schema.names)}.",
+        f"{source.name} lacks the column {listed(missing)} of {manifest.model} {manifest.version}; found "
+        f"{listed(schema.names)}.",
         hint="Separate the columns with commas." if lone else "",
     )
 
@@ -84,7 +83,7 @@ def same(first: Source, schema: pa.Schema, other: Source, found: pa.Schema) -> N
     lacking = [name for name in schema.names if name not in found.names]
     surplus = [name for name in found.names if name not in schema.names]
     if lacking or surplus:
-        parts = [f"lacks {_listed(lacking)}"] * bool(lacking) + [f"has {_listed(surplus)} besides"] * bool(surplus)
+        parts = [f"lacks {listed(lacking)}"] * bool(lacking) + [f"has {listed(surplus)} besides"] * bool(surplus)
         raise DataError(
             f"{other.name} {' and '.join(parts)}, expected the columns of {first.name}.",
             hint="For one output per input let the output end with '/'.",
@@ -93,10 +92,9 @@ def same(first: Source, schema: pa.Schema, other: Source, found: pa.Schema) -> N
 
 def added_fields(manifest: Manifest) -> pa.Schema:
     """The columns that scoring adds."""
-    if manifest.classes is None:
-        return pa.schema([(PREDICTION, pa.float32()), (VERSION, pa.string())])
-    probabilities = [(f"{PROBABILITY}{label_text(label)}", pa.float32()) for label in manifest.classes]
-    return pa.schema([(PREDICTION, labels(manifest.classes).type), *probabilities, (VERSION, pa.string())])
+    prediction, *probabilities, version = answer_columns(manifest.classes)
+    kind = pa.float32() if manifest.classes is None else labels(manifest.classes).type
+    return pa.schema([(prediction, kind), *((name, pa.float32()) for name in probabilities), (version, pa.string())])
 
 
 def labels(classes: Sequence[Label]) -> pa.Array:
@@ -109,14 +107,21 @@ def labels(classes: Sequence[Label]) -> pa.Array:
     return arrays.texts([label_text(label) for label in classes])
 
 
-def label_text(label: Label) -> str:
-    """A class in a column's name, as in the answers of serving: `true`, `1`, `setosa`."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
-
-
 def _is_old_output(name: str, schema: pa.Schema, manifest: Manifest) -> bool:
     ours = PREDICTION in schema.names and VERSION in schema.names and name not in manifest.features.names
     return ours and (name in {PREDICTION, VERSION} or name.startswith(PROBABILITY))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    """Whether it holds bytes, which may be no text."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )
 
 
 def _refuse_untextual(source: Source, fields: list[pa.Field]) -> None:
@@ -129,8 +134,3 @@ def _refuse_untextual(source: Source, fields: list[pa.Field]) -> None:
                 f"{source.name}: the column {field.name!r} is of type {field.type}, which CSV cannot hold.",
                 hint="Write Parquet.",
             ) from error
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:20])
-    return shown if len(names) <= 20 else f"{shown} and {len(names) - 20} more"

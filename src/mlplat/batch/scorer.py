@@ -94,7 +94,8 @@ def _cast(chunk: Chunk, name: str, cells: pa.Array, wanted: pa.DataType) -> pa.A
         return cells.dictionary_decode().cast(wanted) if pa.types.is_dictionary(cells.type) else cells.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
-            f"{chunk.source.name}: the column {name!r} is of type {cells.type}, expected {wanted}: {error}."
+            f"{chunk.source.name}: the column {name!r} is of type {cells.type}, expected {wanted}: {error}.",
+            hint="Leave it out, or let all files, and the output, be of a format and type that hold it.",
         ) from error
 
 

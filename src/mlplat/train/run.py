@@ -19,6 +19,7 @@ from mlplat.train.build import Built, Plan, build
 from mlplat.train.gate import Decision, Promotion
 from mlplat.train.progress import Reporter, reporter
 from mlplat.train.promotion import check_metric, current_move, promote
+from mlplat.train.samples import refuse_answers
 
 AUTO = "auto"
 
@@ -99,6 +100,7 @@ def train(
     with structlog.contextvars.bound_contextvars(model=model, version=version):
         with report.step("load") as facts:
             rows = chosen.data(data)
+            refuse_answers(rows)
             facts.update(data=rows.table.uri, rows=len(rows), columns=len(rows.columns), task=rows.task)
             facts.update({"left_out": ", ".join(rows.left_out)} if rows.left_out else {})
         with report.step("split") as facts:

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mlplat.bundle.features import CategoryColumn, Features, StringColumn, is_missing
+from mlplat.bundle.answers import answer_columns
+from mlplat.bundle.features import CategoryColumn, Features, StringColumn, is_missing, listed
 from mlplat.bundle.golden import Golden, Scalar
-from mlplat.errors import ExportError
+from mlplat.errors import DataError, ExportError
 from mlplat.recipes import Dataset
 from mlplat.runtime import Run
 
@@ -20,6 +21,20 @@ UNKNOWN = "mlplat: unknown"
 """A string that no training data is likely to hold."""
 
 _ARROW = {"numeric": pa.float64(), "boolean": pa.bool_(), "category": pa.string()}
+
+
+def refuse_answers(data: Dataset) -> None:
+    """Refuse a feature with the name of a column that batch scoring adds, so that every version can score files.
+
+    Raises:
+        DataError: naming the column.
+    """
+    taken = [name for name in data.columns if name in answer_columns(data.classes)]
+    if taken:
+        raise DataError(
+            f"{data.table.uri}: a feature cannot be called {listed(taken)}, as a column that batch scoring adds is.",
+            hint="Rename it, or leave it out.",
+        )
 
 
 def raw_row(data: Dataset, row: int) -> dict[str, Scalar]:
@@ -91,6 +106,8 @@ def golden_of(run: Run, features: Features, data: Dataset, held_out: NDArray[Any
 def write_held_out(path: Path, data: Dataset, held_out: NDArray[Any]) -> None:
     """Write raw held-out rows and their target as Parquet, the first 10,000 of them.
 
+    A target with the name of a column that batch scoring adds is left out: the file is there to be scored.
+
     Args:
         path: the file to make.
         data: the data set.
@@ -101,5 +118,6 @@ def write_held_out(path: Path, data: Dataset, held_out: NDArray[Any]) -> None:
     for name, column in data.columns.items():
         moment = pa.timestamp("us") if column.cells.dtype.kind == "M" else pa.string()
         columns[name] = pa.array(column.cells[rows], type=_ARROW.get(column.kind, moment), from_pandas=True)
-    columns[data.target] = pa.array(data.labels[rows])
+    if data.target not in answer_columns(data.classes):
+        columns[data.target] = pa.array(data.labels[rows])
     pq.write_table(pa.table(columns), path)

@@ -63,6 +63,34 @@ def test_a_column_that_csv_cannot_hold_is_refused(scored: Score, tmp_path: Path)
         scored(source)
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(1), pa.dictionary(pa.int32(), pa.binary())])
+def test_bytes_go_to_csv_if_they_are_text_and_are_refused_by_name_if_not(
+    scored: Score, tmp_path: Path, kind: pa.DataType
+) -> None:
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    for content, text in ((b"a", "a"), (b"\xff", None)):
+        values = pa.array([content, None, content], plain).cast(kind)
+        source = write(tmp_path / "in.parquet", {"raw": values})
+        if text is None:
+            with pytest.raises(DataError, match=r"in\.parquet: the column 'raw' is of type .*binary"):
+                scored(source, overwrite=True)
+        else:
+            scored(source)
+            assert [line.split(",")[4] for line in (tmp_path / "out.csv").read_text().splitlines()] == [
+                "raw", text, "", text,
+            ]  # fmt: skip
+
+
+def test_a_quote_that_is_never_closed_gives_a_short_message(scored: Score, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text('sepal_length,"sepal_width\n' + "1,2\n" * 10_000)
+    with pytest.raises(
+        DataError, match=r"lacks the column 'sepal_width', .*found 'sepal_length', 'sepal_width"
+    ) as error:
+        scored(source)
+    assert len(str(error.value)) < 1000
+
+
 def test_types_of_later_files_are_cast_to_those_of_the_first(scored: Score, tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", {"id": pa.array([1, 2, 3], pa.int64())})
     write(tmp_path / "b.parquet", {"id": pa.array([4, 5, 6], pa.int32())})

@@ -14,6 +14,7 @@ import structlog
 from sklearn.base import BaseEstimator
 from structlog.testing import capture_logs
 
+from mlplat.batch import score
 from mlplat.bundle.features import CategoryColumn
 from mlplat.bundle.manifest import CARD_FILE, HELD_OUT_FILE, MODEL_FILE, PICKLE_FILE, Manifest
 from mlplat.errors import ConflictError, DataError, ExportError, NotFoundError, UsageError
@@ -21,7 +22,7 @@ from mlplat.recipes import Features, Task
 from mlplat.recipes.churn import generate_churn
 from mlplat.recipes.forecast import Forecast
 from mlplat.runtime import Predictor
-from mlplat.store import Store, open_store
+from mlplat.store import Cache, Store, open_store
 from mlplat.train import Promotion, TrainResult, reporter, train
 from mlplat.train.run import auto_version
 
@@ -64,6 +65,37 @@ def test_held_out_rows_are_in_the_version_with_their_labels(store: Store) -> Non
     assert table.column_names == [*manifest.features.names, "species"]
     assert table.num_rows == manifest.data.held_out
     assert set(table.column("species").to_pylist()) == set(manifest.classes or ())
+
+
+@pytest.mark.parametrize("name", ["prediction", "model_version", "probability_yes"])
+def test_a_feature_with_the_name_of_a_column_of_batch_is_refused(store: Store, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(f"x,{name},left\n" + "".join(f"{i % 7},{i % 5},{('no', 'yes')[i % 2]}\n" for i in range(100)))
+    options: dict[str, Any] = {"store": store, "recipe": "tabular", "model": "a", "version": "v1", "data": str(path)}
+    with pytest.raises(DataError, match=rf"in\.csv: a feature cannot be called '{name}', .*Rename it, or leave it out"):
+        train(**options, params={"target": "left"})
+    assert store.versions("a") == []
+    assert train(**options, params={"target": "left", "drop": name}).published
+
+
+@pytest.mark.parametrize("name", ["prediction", "model_version"])
+def test_the_sample_of_a_version_can_be_scored_whatever_its_target_is_called(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(f"x,probability_of_rain,{name}\n" + "".join(f"{i % 7},{i % 5},{i % 9}.5\n" for i in range(100)))
+    train(store=store, recipe="tabular", model="a", version="v1", data=str(path), params={"target": name})
+    result = score(
+        store=store,
+        cache=Cache(tmp_path / "cache"),
+        model="a",
+        version="v1",
+        inputs=["sample"],
+        output=str(tmp_path / "out.parquet"),
+    )
+    assert result.counts.scored == store.manifest("a", "v1").data.held_out
+    names = pq.read_schema(tmp_path / "out.parquet").names
+    assert names == ["x", "probability_of_rain", "prediction", "model_version"]
 
 
 def test_the_card_tells_people_data_metrics_features_parameters_and_the_command(store: Store) -> None:
