@@ -58,7 +58,7 @@ def from_text(cells: pa.ChunkedArray, *, kind: Kind | None = None) -> RawColumn:
         pass
     else:
         whole = pc.fill_null(pc.match_substring_regex(trimmed, r"^[+-]?\d+$"), False).to_numpy()
-        return RawColumn("numeric", np.array(numbers), _stray_integer(numbers, whole))
+        return RawColumn("numeric", np.array(numbers), _stray_integer(trimmed, numbers, whole))
     lower = pc.utf8_lower(trimmed)
     if set(pc.unique(lower).to_pylist()) <= {"true", "false", None}:
         return RawColumn("boolean", _objects(pc.equal(lower, "true")))
@@ -76,7 +76,7 @@ def from_arrow(column: pa.ChunkedArray) -> RawColumn | None:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         numbers = np.array(column.cast(pa.float64(), safe=False).to_numpy())
         whole = np.full(len(numbers), fill_value=pa.types.is_integer(kind))
-        return RawColumn("numeric", numbers, _stray_integer(numbers, whole))
+        return RawColumn("numeric", numbers, _stray_integer(column, numbers, whole))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         moments = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
         return RawColumn("date", moments.to_numpy().astype("datetime64[us]"))
@@ -105,10 +105,20 @@ def _is_date(value: str, alike: pa.BooleanScalar) -> bool:
     return bool(alike.as_py()) and days_of(value) is not None
 
 
-def _stray_integer(numbers: NDArray[Any], whole: NDArray[np.bool_]) -> tuple[int, Any, str] | None:
+def _stray_integer(
+    cells: pa.ChunkedArray, numbers: NDArray[Any], whole: NDArray[np.bool_]
+) -> tuple[int, Any, str] | None:
     """The first integer that a double cannot tell from the next one, which serving and batch refuse."""
-    wrong = np.flatnonzero(whole & (np.abs(numbers) > EXACT_INTEGER))
-    return (int(wrong[0]), int(numbers[wrong[0]]), "an integer of at most 2^53, or a float") if wrong.size else None
+    for row in np.flatnonzero(whole & (np.abs(numbers) >= EXACT_INTEGER)):
+        exact = _integer(cells[row].as_py())
+        if abs(exact) > EXACT_INTEGER:
+            return int(row), exact, "an integer of at most 2^53, or a float"
+    return None
+
+
+def _integer(cell: str | int) -> int:
+    """All digits of an integer; where Python writes no more than 4300, the first ones are enough."""
+    return int(cell[:4300]) if isinstance(cell, str) else cell
 
 
 def _stray_number(cells: pa.ChunkedArray) -> tuple[int, Any, str] | None:

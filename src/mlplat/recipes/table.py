@@ -1,7 +1,7 @@
 """A table of raw columns: read from a CSV or Parquet file, and turned into a data set with a target."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from mlplat.bundle.features import describe
+from mlplat.bundle.features import describe, listed
 from mlplat.errors import DataError, NotFoundError
 from mlplat.objects import open_objects
 from mlplat.recipes import csvtext
@@ -81,23 +81,26 @@ class Table:
         """Refuse a column with a cell that cannot be meant as it is."""
         if column.stray is not None:
             row, found, expected = column.stray
-            hint = f"A missing value is an empty cell; for names that look like numbers add --param categories={name}."
-            raise self.refuse(name, row, found, expected, hint=hint)
+            missing = "A missing value is an empty cell; for" if isinstance(found, str) else "For"
+            hint = f"{missing} names that look like numbers add --param categories={name}."
+            raise self.refuse(name, row, found, expected, hint=hint if self.csv is not None else "")
 
     def inferred(self, name: str, *, category: bool = False) -> RawColumn:
         """As `column`, but a cell unlike all others is only told in the answer."""
         cells = self.arrow.column(name)
-        if cells.null_count == len(cells):
+        if self.csv is not None:
+            found = from_text(cells, kind="category" if category else None)
+        else:
+            typed = from_arrow(cells)
+            if typed is None or (category and typed.kind != "category"):
+                wanted = "strings" if category else "numbers, booleans, dates or strings"
+                raise DataError(f"{self.uri}: column {name!r} holds {cells.type}, expected {wanted}.")
+            found = typed
+        if found.missing.all():
             raise DataError(
                 f"{self.uri}: column {name!r} has no values at all, expected some.", hint="Leave it out of the file."
             )
-        if self.csv is not None:
-            return from_text(cells, kind="category" if category else None)
-        typed = from_arrow(cells)
-        if typed is None or (category and typed.kind != "category"):
-            wanted = "strings" if category else "numbers, booleans, dates or strings"
-            raise DataError(f"{self.uri}: column {name!r} holds {cells.type}, expected {wanted}.")
-        return typed
+        return found
 
     def require(self, names: Sequence[str]) -> None:
         """Refuse a table that lacks columns.
@@ -162,7 +165,5 @@ def _parse_parquet(data: bytes, uri: str) -> pa.Table:
     return table
 
 
-def _columns(names: Collection[str]) -> str:
-    shown = ", ".join(map(repr, list(names)[:20]))
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return f"the column{'s' if len(names) > 1 else ''} {shown}{more}"
+def _columns(names: Sequence[str]) -> str:
+    return f"the column{'s' if len(names) > 1 else ''} {listed(names)}"

@@ -35,6 +35,8 @@ TWENTY = [f"{i},{'ab'[i % 2]}" for i in range(20)]
         (b"\xef\xbb\xbf\r\n\r\n", "is empty, expected a header line and rows"),
         (b"\n\na\n1\n\n2,3\n", "line 6: found 2 cells, expected 1 as in the header"),
         (b"a,b\n", "has a header line and no rows"),
+        (b"a,b", "has a header line and no rows"),
+        (b'a,"b\n1,2\n', "has a header line and no rows"),
         (b"a,b,a\n1,2,3\n", "line 1: the name 'a' is there more than once"),
         (b"a,,c\n1,2,3\n", "line 1: column 2 has no name"),
         (b"a,b\n1,2\n\n3\n", "line 4: found 1 cells, expected 2 as in the header"),
@@ -173,6 +175,46 @@ def test_an_integer_that_a_double_cannot_hold_is_named_with_its_line(tmp_path: P
     pq.write_table(pa.table({"x": [1, 2**60]}), tmp_path / "data.parquet")
     with pytest.raises(DataError, match=r"row 2, column 'x': found 1152921504606846976, expected an integer of at"):
         read_table(tmp_path / "data.parquet").column("x")
+
+
+@pytest.mark.parametrize("number", ["9007199254740993", "-9007199254740995", "1" + "0" * 5000])
+def test_an_integer_is_shown_as_it_is_written(tmp_path: Path, number: str) -> None:
+    rows = [f"{number if i == 7 else i},{'ab'[i % 2]}" for i in range(20)]
+    shown = number if len(number) <= 40 else number[:37] + r"\.\.\."
+    with pytest.raises(DataError, match=f"line 9, column 'x': found {shown}, expected an integer") as error:
+        read_table(written(tmp_path, csv("x,y", rows))).column("x")
+    assert error.value.hint == "For names that look like numbers add --param categories=x."
+    if len(number) < 20:
+        pq.write_table(pa.table({"x": [1, int(number)]}), tmp_path / "data.parquet")
+        with pytest.raises(DataError, match=f"row 2, column 'x': found {shown}, expected an integer"):
+            read_table(tmp_path / "data.parquet").column("x")
+
+
+@pytest.mark.parametrize("cell", ["", "  ", "nan", "NaN", '""'])
+def test_a_column_without_any_value_is_refused_by_its_name(tmp_path: Path, cell: str) -> None:
+    path = written(tmp_path, csv("x,gone,y", [f"{i % 7},{cell},{'ab'[i % 2]}" for i in range(20)]))
+    for features in (None, ["x", "gone"]):
+        with pytest.raises(DataError, match=r"column 'gone' has no values at all, expected some\. Leave it out"):
+            Dataset.from_table(read_table(path), target="y", features=features)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pa.array([float("nan")] * 20), pa.nulls(20), pa.nulls(20, pa.float32()), pa.nulls(20, pa.timestamp("us"))],
+    ids=lambda values: f"{values.type}{values.null_count}",
+)
+def test_a_column_of_parquet_without_any_value_is_refused_by_its_name(tmp_path: Path, values: pa.Array) -> None:
+    columns = {"x": [i % 7 for i in range(20)], "gone": values, "y": list("ab" * 10)}
+    pq.write_table(pa.table(columns), tmp_path / "data.parquet")
+    with pytest.raises(DataError, match="column 'gone' has no values at all"):
+        Dataset.from_table(read_table(tmp_path / "data.parquet"), target="y")
+
+
+def test_a_quote_that_is_never_closed_gives_a_short_message(tmp_path: Path) -> None:
+    path = written(tmp_path, 'x,"left\n' + "1,2\n" * 100_000 + '1,"2"\n3,4\n')
+    with pytest.raises(DataError, match=r"lacks the column 'y'; found the columns 'x', 'left\\n1,2.*\.\.\.'") as error:
+        read_table(path).require(["y"])
+    assert len(str(error.value)) < 1000
 
 
 def test_huge_ids_are_left_out_as_other_ids_are(tmp_path: Path) -> None:
