@@ -6,6 +6,7 @@ CLUSTER names the command of the cluster; E2E_IMAGE an image that the nodes have
 import fcntl
 import os
 from collections.abc import Callable, Generator, Iterator
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -107,12 +108,14 @@ def workbench(release: Release) -> Callable[[], Workbench]:
 def clients(release: Release, tmp_path: Path) -> Callable[..., list[Client]]:
     """Load on both ways to the Service, a NodePort of each node and a pod: `clients(Shape(...), key="...")`."""
 
+    numbers = count(1)
+
     def make(shape: Shape, **fields: str) -> list[Client]:
         target = Target(release.inner_url(), **fields)
         return [
             MachineClient("node1", Target(release.url(node=0), **fields), shape, tmp_path),
             MachineClient("node2", Target(release.url(node=1), **fields), shape, tmp_path),
-            PodClient("service", target, shape, release.namespace, release.image),
+            PodClient(f"service{next(numbers)}", target, shape, release.namespace, release.image),
         ]
 
     return make
