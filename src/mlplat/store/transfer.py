@@ -17,19 +17,27 @@ MANIFEST_FILE = "manifest.json"
 def pull(store: Store, model: str, version: str, folder: Path) -> Manifest:
     """Copy a version into a new folder, verified; the folder appears whole or not at all.
 
+    An empty folder that is there (the current one, a mounted volume) stays itself and is filled, the manifest last.
+
     Raises:
         ConflictError: if the folder exists and is not empty.
     """
     manifest = store.manifest(model, version)
+    folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConflictError(f"{folder} exists already.", hint="Name a folder that does not exist.")
-    unfinished = folder.parent / f".{folder.name}-{uuid4().hex}"
+    there = folder.exists()
+    unfinished = (folder if there else folder.parent) / f".{folder.name}-{uuid4().hex}"
     try:
         unfinished.mkdir(parents=True)
         for name in manifest.files:
             content.download(store.objects, manifest, name, unfinished / name)
         (unfinished / MANIFEST_FILE).write_bytes(seal(manifest))
-        unfinished.replace(folder)
+        if there:
+            for name in (*manifest.files, MANIFEST_FILE):
+                (unfinished / name).replace(folder / name)
+        else:
+            unfinished.replace(folder)
     except OSError as error:
         raise explain(error, "write", str(folder)) from error
     finally:

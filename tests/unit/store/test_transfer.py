@@ -46,6 +46,34 @@ def test_nothing_is_pulled_over_something(store: Store, folder: Path) -> None:
         pull(store, "iris", "v1", folder)
 
 
+@pytest.mark.parametrize("name", [".", "../here", "link"])
+def test_an_empty_folder_is_filled_and_stays_the_same_folder(
+    store: Store, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A shell may be in it, and a volume be mounted there."""
+    version = draft("v1")
+    store.publish(version.manifest, version.files)
+    here = tmp_path / "here"
+    here.mkdir()
+    before = here.stat().st_ino
+    monkeypatch.chdir(here if name != "link" else tmp_path)
+    if name == "link":
+        Path("link").symlink_to(here)
+    pull(store, "iris", "v1", Path(name))
+    assert sorted(path.name for path in here.iterdir()) == ["card.md", "manifest.json", "model.onnx"]
+    assert here.stat().st_ino == before
+
+
+def test_a_pull_into_an_empty_folder_that_fails_leaves_it_empty(files: Store, draft: Drafts, tmp_path: Path) -> None:
+    version = draft("v1")
+    files.publish(version.manifest, version.files)
+    (tmp_path / "store/iris/files" / version.manifest.files["card.md"].sha256).write_bytes(b"# A lie!\n")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(CorruptError, match=r"card\.md"):
+        pull(files, "iris", "v1", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_pull_that_fails_leaves_no_folder(files: Store, draft: Drafts, tmp_path: Path) -> None:
     version = draft("v1")
     files.publish(version.manifest, version.files)
