@@ -65,6 +65,12 @@ class StoreError(MlplatError):
     code = "store_unavailable"
 
 
+class NoStoreError(StoreError):
+    """The folder of the store does not exist: nothing was published yet, or its volume is not mounted."""
+
+    exit_code = Exit.NOT_FOUND
+
+
 class CorruptError(MlplatError):
     """Bytes in the store are not the bytes that were published."""
 

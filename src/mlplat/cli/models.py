@@ -13,7 +13,7 @@ from mlplat.bundle.manifest import Manifest, utc
 from mlplat.cli.app import app
 from mlplat.cli.options import command
 from mlplat.cli.show import ListSettings, print_json, print_rows, print_table
-from mlplat.errors import NotFoundError
+from mlplat.errors import NoStoreError, NotFoundError
 from mlplat.settings import StoreSettings
 from mlplat.store import Move, Store, open_store, prune, pull, push, rollback
 
@@ -47,11 +47,11 @@ class RollbackSettings(MoveSettings):
     )
 
 
-class PruneSettings(StoreSettings):
+class PruneSettings(LookSettings):
     """Settings of `mlplat models prune`."""
 
     keep: int | None = Field(None, ge=1, description="Keep the N newest versions besides.")
-    older_than_days: float = Field(30.0, ge=0, description="Leave versions younger than this alone.")
+    older_than_days: float = Field(30.0, ge=0, le=36_500, description="Leave versions younger than this alone.")
     yes: bool = Field(False, description="Really delete; without it, only say what would be.")
 
 
@@ -62,7 +62,12 @@ def list_(
 ) -> None:
     """List the models, or the versions of one."""
     store = open_store(settings.store, create=False)
-    rows = _models(store) if model is None else _versions(store, model)
+    try:
+        rows = _models(store) if model is None else _versions(store, model)
+    except NoStoreError:
+        if model is not None:
+            raise
+        rows = []
     print_rows(
         rows, settings.output, empty=f"Nothing is in {settings.store} yet; try: mlplat train --recipe iris --version v1"
     )
@@ -89,10 +94,10 @@ def history(model: Model, alias: Alias, settings: LookSettings) -> None:
     print_rows(rows, settings.output)
 
 
-@command(models, StoreSettings, name="verify")
+@command(models, LookSettings, name="verify")
 def verify(
     model: Model,
-    settings: StoreSettings,
+    settings: LookSettings,
     version: Annotated[str | None, typer.Argument(help="A version or an alias; all versions if left out.")] = None,
 ) -> None:
     """Check that every file of a version is there and has its bytes."""
@@ -100,10 +105,15 @@ def verify(
     names = store.versions(model) if version is None else [_named(store, model, version)]
     if not names:
         raise NotFoundError(f"There is no model {model} in {settings.store}.")
+    verified = []
     for name in names:
         manifest = store.verify(model, name)
         size = sum(entry.bytes for entry in manifest.files.values())
-        typer.echo(f"{model} {name}: {len(manifest.files)} files, {size} bytes, all as published")
+        verified.append({"model": model, "version": name, "files": len(manifest.files), "bytes": size})
+        if settings.output == "table":
+            typer.echo(f"{model} {name}: {len(manifest.files)} files, {size} bytes, all as published")
+    if settings.output == "json":
+        print_json(verified)
 
 
 @command(models, MoveSettings, name="promote")
@@ -147,6 +157,9 @@ def prune_(model: Model, settings: PruneSettings) -> None:
         older_than=timedelta(days=settings.older_than_days),
         dry_run=not settings.yes,
     )
+    if settings.output == "json":
+        print_json(report.model_dump())
+        return
     done = "Deleted" if settings.yes else "Would delete (say --yes to do it)"
     typer.echo(f"{done}: {', '.join(report.versions) or 'no version'}; {report.bytes} bytes of files")
 

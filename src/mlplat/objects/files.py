@@ -17,7 +17,7 @@ from stat import S_ISREG
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
-from mlplat.errors import MlplatError, NotFoundError, StoreError, UsageError
+from mlplat.errors import MlplatError, NoStoreError, NotFoundError, StoreError, UsageError
 from mlplat.objects.base import check_key, is_key
 from mlplat.objects.links import place
 
@@ -226,7 +226,10 @@ class FileObjects:
         try:
             yield
         except OSError as error:
-            raise explain(error, doing, f"{self.url}/{key}" if key else self.url) from error
+            explained = explain(error, doing, f"{self.url}/{key}" if key else self.url)
+            if isinstance(error, FileNotFoundError) and not self.root.exists():
+                explained = NoStoreError(explained.message, hint=explained.hint)
+            raise explained from error
 
 
 class _Output(io.RawIOBase):

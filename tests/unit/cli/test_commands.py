@@ -115,6 +115,21 @@ class TestModels:
         (tmp_path / "models").mkdir()
         assert "mlplat train" in run("models", "list").out
 
+    def test_a_store_that_is_not_there_yet_is_an_empty_one_in_a_list(self, run: Run) -> None:
+        done = run("models", "list")
+        assert (done.code, "Nothing is in models yet; try: mlplat train" in done.out) == (0, True)
+        assert json.loads(run("models", "list", "--output", "json").out) == []
+
+    def test_what_is_verified_and_pruned_is_given_to_programs(self, run: Run, models: Store) -> None:
+        verified = json.loads(run("models", "verify", "iris", "--output", "json").out)
+        assert [(row["model"], row["version"]) for row in verified] == [("iris", "v1"), ("iris", "v2")]
+        assert verified[0]["files"] == len(models.manifest("iris", "v1").files)
+        args = ["models", "prune", "iris", "--older-than-days", "0", "--output", "json"]
+        report = json.loads(run(*args).out)
+        assert (report["versions"], report["kept"], report["dry_run"]) == (["v2"], ["v1"], True)
+        assert json.loads(run(*args, "--yes").out)["versions"] == ["v2"]
+        assert models.versions("iris") == ["v1"]
+
     def test_a_version_is_shown_by_name_or_alias(self, run: Run, models: Store) -> None:
         assert json.loads(run("models", "show", "iris", "v2", "--output", "json").out)["version"] == "v2"
         table = run("models", "show", "iris", "champion").out

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mlplat.errors import NotFoundError, StoreError, UsageError
+from mlplat.errors import NoStoreError, NotFoundError, StoreError, UsageError
 from mlplat.objects.files import FileObjects, folder_of
 from mlplat.objects.links import place, rename_if_absent
 
@@ -59,7 +59,7 @@ def test_a_missing_folder_is_made_only_when_asked(tmp_path: Path) -> None:
         lambda: reader.put_if_absent("a", b""),
     ]
     for call in calls:
-        with pytest.raises(StoreError, match=r"no such file or directory\. Create the folder, or mount"):
+        with pytest.raises(NoStoreError, match=r"no such file or directory\. Create the folder, or mount"):
             call()
 
 
