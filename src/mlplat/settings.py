@@ -52,7 +52,10 @@ class TrainSettings(StoreSettings):
     version: str = Field("auto", description="Name of the new version, or 'auto' for that of the run, else the time.")
     data: str | None = Field(None, description="Training data: path or URL of a CSV or Parquet file.")
     target: str | None = Field(None, description="Column to predict; short for --param target=COLUMN.")
-    param: tuple[str, ...] = Field((), description="A parameter of the recipe as NAME=VALUE; may be repeated.")
+    param: tuple[str, ...] = Field(
+        (),
+        description="A parameter of the recipe as NAME=VALUE; may be repeated, in the variable on a line of its own.",
+    )
     seed: int = Field(0, ge=0, description="Seed of everything random: the same seed gives the same model.")
     jobs: int = Field(1, description="Processor cores to train with; -1 for all.")
     run: str | None = Field(None, description="Name of this run, the same when it is tried again.")
@@ -65,7 +68,9 @@ class TrainSettings(StoreSettings):
     floor: float | None = Field(
         None, allow_inf_nan=False, description="The worst value of the metric that may be promoted."
     )
-    keep: int | None = Field(None, ge=1, description="After a promotion, prune all but the N newest versions.")
+    keep: int | None = Field(
+        None, ge=1, description="Afterwards prune old versions that no alias needs, but for the N newest."
+    )
     allow_pickle: bool = Field(
         False,
         description="Publish a model that ONNX cannot express as a pickle; whoever loads it must allow it too.",

@@ -9,7 +9,8 @@ from mlplat import __version__
 app = typer.Typer(
     name="mlplat",
     help="Train scikit-learn models, publish them as immutable versions, serve them and score files.",
-    epilog="Every option is also an environment variable: --store is MLPLAT_STORE. "
+    epilog="Every option is also an environment variable: --store is MLPLAT_STORE; of one that may be repeated, each "
+    "line is a value. "
     "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

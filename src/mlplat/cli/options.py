@@ -1,6 +1,7 @@
 """Settings classes as command-line options: a field is `--field-name` and `MLPLAT_FIELD_NAME`."""
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, get_origin
 
@@ -103,10 +104,19 @@ def _parameter(field: str, info: FieldInfo) -> inspect.Parameter:
         flag(field),
         help=info.description,
         envvar=variable(field, info),
+        callback=_by_line if repeated else None,
         show_default=default not in (None, [], inspect.Parameter.empty),
     )
     kind: Any = list[str] if repeated else info.annotation
     return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+def _by_line(context: typer.Context, parameter: typer.CallbackParam, values: list[str]) -> list[str]:
+    """The values of a repeated option; its variable holds one a line, since a value may have spaces."""
+    source = context.get_parameter_source(str(parameter.name))
+    if source is None or source.name != "ENVIRONMENT":
+        return values
+    return [line for line in os.environ[str(parameter.envvar)].splitlines() if line.strip()]
 
 
 _DEBUG = inspect.Parameter(

@@ -28,6 +28,9 @@ def train(settings: TrainSettings) -> None:
     from mlplat.train.run import train as run
 
     promotion = None
+    limits = settings.margin > 0 or settings.floor is not None
+    if limits and settings.if_better is None:
+        raise UsageError("--margin and --floor are about the metric of --if-better.", hint="Add --if-better METRIC.")
     if settings.promote is not None:
         promotion = Promotion(
             alias=settings.promote,

@@ -1,8 +1,10 @@
 """Exit codes, errors in one sentence, options as environment variables."""
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +69,17 @@ def test_an_option_is_an_environment_variable_too(run: Run, models: Store, monke
     assert '"iris"' in run("models", "list").out
 
 
+def test_each_line_of_a_variable_is_a_value_of_a_repeated_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPLAT_PARAM", "target=the target\nestimator=decision_tree\n")
+    Path("a.csv").write_text("x,the target\n" + "".join(f"{i % 7},{'ab'[i % 2]}\n" for i in range(100)))
+    args = ["train", "--recipe", "tabular", "--model", "a", "--version", "v1", "--data", "a.csv"]
+    done = run(*args)
+    assert "a v1 published" in done.out, done.err
+    listed = json.loads(run("models", "list", "a", "--output", "json").out)
+    assert listed[0]["params"] == {"target": "the target", "estimator": "decision_tree"}
+    assert run(*args, "--param", "target=y").code == 1  # the command line goes before all of the variable
+
+
 def test_a_value_on_the_command_line_goes_before_the_variable(
     run: Run, models: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +105,12 @@ def test_a_value_on_the_command_line_goes_before_the_variable(
         (["train", "--recipe", "iris", "--param", "n_estimators"], 2, "NAME=VALUE"),
         (["train", "--recipe", "iris", "--param", "a=1", "--param", "a=2"], 2, "given twice"),
         (["train", "--recipe", "iris", "--if-absent"], 2, "--promote"),
+        (["train", "--recipe", "iris", "--margin", "0.1"], 2, "Add --if-better METRIC"),
+        (["train", "--recipe", "iris", "--floor", "0", "--promote", "champion"], 2, "Add --if-better METRIC"),
+        (["train", "--recipe", "iris", "--margin", "0.1", "--if-better", "f1"], 2, "Add --promote ALIAS"),
+        (["models", "prune", "iris", "--older-than-days", "1e12"], 2, "--older-than-days"),
+        (["models", "prune", "iris", "--older-than-days", "nan"], 2, "--older-than-days"),
+        (["models", "list", "iris", "--store", "nowhere"], 3, "no such file"),
         (["train", "--recipe", "iris", "--model", "a/b"], 2, "cannot name a model"),
         (["train", "--recipe", "iris", "--store", "ftp://x"], 2, "unknown scheme"),
         (["models", "show", "iris", "v9"], 3, "v9"),
