@@ -15,7 +15,7 @@ import pyarrow.csv as pacsv
 
 from mlplat.batch.chunks import Chunk, Misfit
 from mlplat.batch.inputs import Source
-from mlplat.batch.streams import Counted
+from mlplat.batch.streams import Counted, Unsplit
 from mlplat.bundle.features import listed
 from mlplat.errors import DataError
 
@@ -91,7 +91,7 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     try:
         yield from pacsv.open_csv(
-            _unpacked(source, stream),
+            pa.PythonFile(Unsplit(_unpacked(source, stream)), mode="r"),
             read_options=pacsv.ReadOptions(block_size=BLOCK, use_threads=False, skip_rows=blank),
             parse_options=pacsv.ParseOptions(
                 newlines_in_values=True, ignore_empty_lines=len(names) > 1, invalid_row_handler=keep

@@ -32,3 +32,21 @@ class Counted:
     def close(self) -> None:
         """Whoever opened the stream closes it."""
         self.closed = True
+
+
+class Unsplit(Counted):
+    """A stream of which no read ends between a carriage return and its line feed.
+
+    There Arrow takes the line feed for the rest of a line end and drops it, also inside of a quoted cell.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream)
+        self._held = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, of at least 2."""
+        more = super().read(max(size - len(self._held), -1))
+        data = self._held + more
+        self._held = b"\r" if more and len(data) > 1 and data.endswith(b"\r") else b""
+        return data.removesuffix(self._held)

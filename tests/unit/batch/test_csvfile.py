@@ -113,6 +113,16 @@ def test_lines_of_one_column_are_rows_wherever_a_block_ends(
     assert rows == [[cells[0] or None] if cells else [None] for cells in read_by_python]
 
 
+@pytest.mark.parametrize("name", ["in.csv", "in.csv.gz"])
+@pytest.mark.parametrize("before", range(70))
+def test_no_line_end_in_a_cell_is_lost_wherever_a_block_ends(tmp_path: Path, name: str, before: int) -> None:
+    data = b"a,b\n" + b"x" * before + b',"1\r\n2\r\r\n3"\r\n5,"6\r\n",7\r\n'
+    source = source_of(tmp_path / name, data if name == "in.csv" else gzip.compress(data, mtime=0))
+    _, rows, misfits = read(source)
+    assert rows == [["x" * before or None, "1\r\n2\r\r\n3"], ["5", "6\r\n"]]
+    assert misfits == {2: Misfit(("5", "6\r\n", "7"), 2)}
+
+
 def test_the_line_of_a_row_counts_blank_lines_and_those_in_cells(tmp_path: Path) -> None:
     source = source_of(tmp_path / "in.csv", b'\na,b\n1,"x\ny"\n\n2,2\n3,3\n')
     assert [csvfile.line_of(source, row) for row in (1, 2, 3, 4)] == [3, 6, 7, None]
