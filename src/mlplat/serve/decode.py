@@ -158,7 +158,8 @@ def _by_position(rows: list[Any], features: Features) -> list[Sequence[Any]]:
     for index, row in enumerate(rows):
         if len(row) != width:
             raise RequestError(
-                f"row {index}: found {len(row)} values, expected {width}: {listed(features.names)}.", code="wrong_length"
+                f"row {index}: found {len(row)} values, expected {width}: {listed(features.names)}.",
+                code="wrong_length",
             )
     return rows
 
