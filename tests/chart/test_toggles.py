@@ -224,6 +224,7 @@ class TestServing:
         assert (nodes["topologyKey"], nodes["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "DoNotSchedule")
         assert (zones["topologyKey"], zones["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "ScheduleAnyway")
         assert nodes["matchLabelKeys"] == zones["matchLabelKeys"] == ["pod-template-hash"]
+        assert nodes["nodeTaintsPolicy"] == zones["nodeTaintsPolicy"] == "Honor"  # a drained node is no empty place
 
     def test_serving_cannot_write_the_claim(self, render: Render) -> None:
         mounts = {mount["name"]: mount for mount in container(render(), "Deployment")["volumeMounts"]}
