@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -74,10 +76,24 @@ def test_every_make_verb_exists(verb: str) -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    documents = [README, (ROOT / "CONTRIBUTING.md").read_text(), (ROOT / "CHANGELOG.md").read_text()]
-    targets = [target for text in documents for target in re.findall(r"\]\(([^)#]+)\)", text)]
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    targets = [(path, target) for path in documents for target in re.findall(r"\]\(([^)#]+)\)", path.read_text())]
     assert targets
-    assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+    assert [each for each in targets if "://" not in each[1] and not (each[0].parent / each[1]).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_manifest_of_the_examples_is_what_kubernetes_expects(path: Path) -> None:
+    for each in yaml.safe_load_all(path.read_text()):
+        kubernetes_validate.validate(each, "1.37", strict=True)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.stem)
+def test_every_block_of_yaml_is_yaml_and_names_files_that_exist(path: Path) -> None:
+    for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE):
+        assert isinstance(yaml.safe_load(block), dict)
+    named = re.findall(r"(?<![\w./])(?:charts|values|examples|docker|docs)/[\w./-]*\w(?![\w@])", path.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_every_recipe_is_in_the_readme() -> None:

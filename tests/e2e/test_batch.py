@@ -79,14 +79,14 @@ def test_shards_score_every_row_once_and_a_killed_one_is_tried_again_alone(
     assert json.loads(bench.python(COMPARE)) == {"rows": ROWS, "ids": ROWS, "equal": True}
 
 
-def working_shard(release: Release, index: str) -> str | None:
-    """The pod of a shard that has begun to score: it has logged that it goes on, or the run has been agreed on."""
+def working_shard(release: Release, index: str) -> Object | None:
+    """The pod of a shard that has begun to score, as its log says."""
     for pod in release.namespace.objects(pykube.Pod, component="batch"):
         annotations = pod["metadata"]["annotations"]
         if annotations["batch.kubernetes.io/job-completion-index"] != index or pod["status"]["phase"] != "Running":
             continue
         if '"event": "batch_progress"' in release.namespace.logs(pod["metadata"]["name"]):
-            return str(pod["metadata"]["name"])
+            return pod
     return None
 
 

@@ -28,7 +28,8 @@ def test_versions_stay_when_the_release_goes_and_serve_again_without_training(re
 
     release.install()
 
-    assert "v1 was there already" in release.namespace.logs(f"job/{release.job('v1')['metadata']['name']}")
+    job = f"job/{release.job('v1')['metadata']['name']}"
+    poll(lambda: "iris v1 was there already" in release.namespace.logs(job), "the Job finds the version")
     after = release.predict()
     assert {name: after[name] for name in after if name != "timestamp"} == {
         name: before[name] for name in before if name != "timestamp"

@@ -1,0 +1,73 @@
+"""Every command of README and docs that wants a cluster, from top to bottom, as someone would type them."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .cluster import ROOT, Cluster
+from .namespace import Namespace
+
+NAMED = "docker.io/library/ml-platform:0.1.0"
+"""The image as the chart calls it by default."""
+
+PRELUDE = """
+set -euo pipefail
+minikube() { echo 10.90.0.1; }
+curl() { command curl --fail-with-body --silent --show-error --retry 5 --retry-connrefused "$@"; echo; }
+set -x
+"""
+
+DOCUMENTS = {
+    "README.md": ('"model_version":"v1"', "Phase:          Succeeded"),
+    "docs/operations.md": (
+        "Rollback was a success",
+        "iris v1",
+        "is ready and answers with iris",
+        "champion is retrain-now",
+        "retrain-now refused: accuracy",
+    ),
+    "docs/delivery.md": ("deployment.apps/ml-platform serverside-applied (server dry run)",),
+}
+
+
+def commands(document: str) -> str:
+    """The blocks of a document that want a cluster."""
+    return "\n".join(re.findall(r"^```sh cluster\n(.*?)^```", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def named_image(cluster: Cluster, image: str) -> None:
+    """The image, on the nodes under the name that the chart gives it."""
+    cluster.run("buildah", "tag", image, NAMED)
+    cluster.run(str(cluster.command), "load", NAMED)
+
+
+@pytest.mark.xdist_group("node-port")  # 30080 is one for the whole cluster
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_works_from_top_to_bottom(
+    named_image: None, namespace: Namespace, tmp_path: Path, document: str
+) -> None:
+    config = tmp_path / "kubeconfig"
+    config.write_bytes(Path(namespace.cluster.environment["KUBECONFIG"]).read_bytes())
+    config.chmod(0o600)
+    environment = namespace.cluster.environment | {"KUBECONFIG": str(config), "TMPDIR": str(tmp_path)}
+    subprocess.run(
+        ["kubectl", "config", "set-context", "--current", f"--namespace={namespace.name}"], env=environment, check=True
+    )
+    for name in ("charts", "values", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    done = subprocess.run(
+        ["bash", "-c", PRELUDE + commands(document)],
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert [words for words in DOCUMENTS[document] if words not in said] == [], said
