@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test e2e lint format reference lock bench clean
+.PHONY: demo test e2e soak lint format reference lock bench clean
 
 # The locked environment; uv is installed into it first.
 .venv/.synced: pyproject.toml uv.lock
@@ -28,6 +28,10 @@ test: lint
 e2e: .venv/.synced
 	$(BIN)/pytest tests/e2e -n 2 --dist loadgroup -m "not disruptive"
 	E2E_IMAGE=$${E2E_IMAGE:-localhost/ml-platform:e2e} $(BIN)/pytest tests/e2e -m disruptive
+
+# Upgrades, rollbacks and planned outages until SOAK_REQUESTS (100000) were asked. Nothing else may use the cluster.
+soak: .venv/.synced
+	$(BIN)/python tests/e2e/soak.py
 
 format: .venv/.synced
 	$(BIN)/ruff format
