@@ -4,18 +4,24 @@ In anything planned no request fails. For a crash the number of failures is prin
 """
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
+import httpx
 import pytest
 
 from . import processes
-from .clients import Client, Traffic, under_load
+from .clients import Client, MachineClient, Traffic, under_load
 from .cluster import CommandError
-from .load import Shape
+from .load import Shape, Target
 from .namespace import Object, is_ready
+from .pods import restricted_pod
 from .polling import poll
-from .release import Release
+from .release import FLOWER, Release
 
 LIGHT = Shape(keep_alive=4, fresh=2, rate=100, seconds=400)
 
@@ -24,7 +30,14 @@ SPREAD = (
     *("--set", "serving.replicas=2,serving.spread.nodes=true,serving.podDisruptionBudget.enabled=true"),
 )
 
-OUTAGE_SECONDS = 20
+SHORT_OUTAGE_SECONDS = 2.0
+"""With the start of the API server, less than the time after which this cluster gives a silent node up (16 to 20 s)."""
+
+LONG_OUTAGE_SECONDS = 20.0
+"""More than that: then Kubernetes itself, as soon as the API is back, takes all nodes for dead and their pods out of
+Services until the kubelets have spoken again, and new connections are refused. Kept ones go on."""
+
+STORE_OUTAGE_SECONDS = 60
 
 
 def test_evictions_fail_no_request_and_come_one_by_one(release: Release, clients: Callable[..., list[Client]]) -> None:
@@ -54,12 +67,12 @@ def test_evictions_fail_no_request_and_come_one_by_one(release: Release, clients
 
 def test_a_killed_process_is_whole_again_without_help(release: Release, clients: Callable[..., list[Client]]) -> None:
     release.install("--set", "serving.replicas=2")
-    victim = release.await_settled(2)[0]["metadata"]["name"]
+    victim = release.await_settled(2)[0]
 
     with under_load(*clients(LIGHT)) as traffic:
         traffic.await_more(500)
         processes.kill(victim)
-        poll(lambda: restarts(release)[victim] == 1, f"{victim} has restarted")
+        poll(lambda: restarts(release)[victim["metadata"]["name"]] == 1, "the container has restarted")
         release.await_settled(2)
         whole = time.time()
         traffic.await_more(500)
@@ -69,7 +82,7 @@ def test_a_killed_process_is_whole_again_without_help(release: Release, clients:
 @pytest.mark.disruptive
 def test_draining_a_node_fails_no_request(release: Release, clients: Callable[..., list[Client]]) -> None:
     release.install(*SPREAD, "--set", f"serving.podLabels.scenario={release.namespace.name}")
-    pods = release.await_settled(2)
+    assert {pod["spec"]["nodeName"] for pod in release.await_settled(2)} == {"node1", "node2"}
     kubectl = release.namespace.kubectl
     selector = f"--pod-selector=scenario={release.namespace.name}"
 
@@ -77,38 +90,125 @@ def test_draining_a_node_fails_no_request(release: Release, clients: Callable[..
         traffic.await_more(500)
         try:
             kubectl("drain", "node2", selector, "--delete-emptydir-data", "--ignore-daemonsets", "--timeout=120s")
-            assert {pod["spec"].get("nodeName") for pod in release.pods() if is_ready(pod)} == {"node1"}
+            assert {pod["spec"]["nodeName"] for pod in release.await_settled(2)} == {"node1"}
             traffic.await_more(500)
         finally:
             kubectl("uncordon", "node2")
-        after = release.await_settled(2)
-        assert (
-            {pod["spec"]["nodeName"] for pod in after}
-            == {"node1", "node2"}
-            == {pod["spec"]["nodeName"] for pod in pods}
-        )
-        traffic.await_more(500)
     traffic.assert_none_failed(2000)
 
 
 @pytest.mark.disruptive
-def test_an_outage_of_the_api_server_fails_no_request(release: Release, clients: Callable[..., list[Client]]) -> None:
+@pytest.mark.parametrize("seconds", [SHORT_OUTAGE_SECONDS, LONG_OUTAGE_SECONDS])
+def test_an_outage_of_the_api_server_takes_nothing_that_serves(
+    release: Release, clients: Callable[..., list[Client]], seconds: float
+) -> None:
     release.install("--set", "serving.replicas=2")
     before = release.await_settled(2)
 
     with under_load(*clients(LIGHT)) as traffic:
         traffic.await_more(500)
+        stopped = time.time()
         release.namespace.cluster.stop("kube-apiserver")
         try:
-            stopped = time.monotonic()
-            poll(lambda: time.monotonic() > stopped + OUTAGE_SECONDS, "the outage is over")
+            poll(lambda: time.time() > stopped + seconds, "the outage is over")
         finally:
             release.namespace.cluster.start("kube-apiserver")
+        back = time.time()
+        after = release.await_settled(2)
+        poll(lambda: all(answers(release.url(node=node)) for node in (0, 1)), "both nodes find the pods")
+        whole = time.time()
+        traffic.await_more(1000)
+    print(f"the API server was away for {back - stopped:.0f} s, the pods were found again {whole - back:.0f} s later")  # noqa: T201
+    assert {pod["metadata"]["uid"] for pod in after} == {pod["metadata"]["uid"] for pod in before}
+    assert set(restarts(release).values()) == {0}
+    if seconds == SHORT_OUTAGE_SECONDS:
+        traffic.assert_none_failed(2000)
+    failures = [failure for result in traffic.results.values() for failure in result.failures]
+    assert {failure.client for failure in failures} <= {"fresh"}
+    assert_none_failed_after(traffic, whole)
+
+
+@pytest.mark.disruptive
+def test_a_node_without_power_is_replaced_without_help(release: Release, tmp_path: Path) -> None:
+    release.install(*SPREAD)
+    release.await_settled(2)
+    client = MachineClient("node1", Target(release.url()), replace(LIGHT, timeout=3), tmp_path)
+
+    def replaced() -> bool:
+        ready = [pod for pod in release.pods() if is_ready(pod)]
+        return [pod["spec"]["nodeName"] for pod in ready] == ["node1", "node1"]
+
+    with under_load(client) as traffic:
+        traffic.await_more(500)
+        release.namespace.cluster.stop("node2")
+        try:
+            poll(replaced, "two pods are Ready on the node that is left", 180)
+            whole = time.time()
+            traffic.await_more(1000)
+        finally:
+            release.namespace.cluster.start("node2")
+    assert_none_failed_after(traffic, whole)
+
+
+@pytest.mark.disruptive
+def test_an_outage_of_the_store_fails_no_request_and_is_caught_up_with(
+    release: Release, clients: Callable[..., list[Client]]
+) -> None:
+    release.namespace.cluster.addon("minio")
+    store = {"MLPLAT_STORE": f"s3://models/{release.namespace.name}"}
+    place = {"AWS_ENDPOINT_URL": "http://minio.minio.svc.cluster.local:9000", "AWS_REGION": "us-east-1"}
+    keys = {"AWS_ACCESS_KEY_ID": "minioadmin", "AWS_SECRET_ACCESS_KEY": "minioadmin"}
+    release.namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store"}, "stringData": keys})
+    settings = [
+        *(f"store.url={store['MLPLAT_STORE']},store.existingSecret=store", "model.version=,model.alias=champion"),
+        *(f"store.env.{name}={value}" for name, value in place.items()),
+        "serving.replicas=2,serving.settings.pollSeconds=1",
+    ]
+    release.install(*(word for setting in settings for word in ("--set", setting)))
+    before = release.await_settled(2)
+    first = release.predict()["model_version"]
+    train = ["mlplat", "train", "--recipe", "iris", "--version", "v2", "--promote", "champion"]
+    later = restricted_pod("later", release.image, train, {"/tmp": {"emptyDir": {}}})
+    later["spec"]["containers"][0]["env"] = [{"name": k, "value": v} for k, v in (store | place | keys).items()]
+
+    with under_load(*clients(LIGHT)) as traffic:
+        traffic.await_more(500)
+        (minio,) = [path for path in Path("/proc").iterdir() if is_minio(path)]
+        os.kill(int(minio.name), signal.SIGSTOP)
+        try:
+            stopped = time.monotonic()
+            poll(
+                lambda: time.monotonic() > stopped + STORE_OUTAGE_SECONDS,
+                "the outage is over",
+                2 * STORE_OUTAGE_SECONDS,
+            )
+            release.await_settled(2)
+        finally:
+            os.kill(int(minio.name), signal.SIGCONT)
+        release.namespace.apply(later)
+        poll(lambda: release.predict()["model_version"] == "v2", "the alias is followed again")
         traffic.await_more(500)
         after = release.await_settled(2)
     assert {pod["metadata"]["uid"] for pod in after} == {pod["metadata"]["uid"] for pod in before}
     assert set(restarts(release).values()) == {0}
     traffic.assert_none_failed(5000)
+    assert {version for result in traffic.results.values() for version in result.versions} == {first, "v2"}
+
+
+def answers(url: str) -> bool:
+    """Whether a new connection gets a prediction."""
+    try:
+        return httpx.post(url, json=FLOWER, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def is_minio(process: Path) -> bool:
+    """Whether a process of this machine is the object store of the cluster."""
+    try:
+        return b"/data/.certs" in (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def evict(release: Release, pod: Object) -> None:
