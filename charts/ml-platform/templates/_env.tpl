@@ -22,7 +22,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Name of this Job as JOB_NAME: version "auto" and batch outputs are called after it. */}}
+{{/* Name of this Job as JOB_NAME: batch outputs are called after it. */}}
 {{- define "mlplat.jobNameEnv" -}}
 - name: JOB_NAME
   valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}

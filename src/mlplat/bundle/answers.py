@@ -15,5 +15,5 @@ def answer_columns(classes: Sequence[Label] | None) -> list[str]:
 
 
 def label_text(label: Label) -> str:
-    """A class in a column's name, as in the answers of serving: `true`, `1`, `setosa`."""
+    """A class as a key of an answer or in a column's name: `true`, `1`, `setosa`."""
     return str(label).lower() if isinstance(label, bool) else str(label)

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from mlplat.bundle.answers import label_text
 from mlplat.bundle.manifest import Manifest, utc
 from mlplat.bundle.prediction import Prediction
 from mlplat.serve.decode import Question
@@ -56,11 +57,6 @@ def _classes(question: Question, prediction: Prediction, manifest: Manifest) -> 
         "confidences": confidences,
     }
     return many | {"probabilities": shown} if question.probabilities else many
-
-
-def label_text(label: Any) -> str:
-    """A class label as a JSON key or a column name: `true`, `1`, `setosa`."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _seal(answer: dict[str, Any], manifest: Manifest) -> bytes:

@@ -1,6 +1,7 @@
 """Loading a version and predicting with it."""
 
 import io
+import os
 from pathlib import Path
 
 import joblib
@@ -111,3 +112,7 @@ def test_probabilities_never_leave_0_to_1(tmp_path: Path) -> None:
     assert probabilities is not None
     assert probabilities.min() >= 0
     assert probabilities.max() <= 1
+
+
+def test_onnx_runtime_reports_nothing_to_its_maker() -> None:
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"

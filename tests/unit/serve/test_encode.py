@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlplat.bundle.answers import label_text
 from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import Prediction
 from mlplat.serve.decode import Question
-from mlplat.serve.encode import encode, encode_forecast, label_text, plain
+from mlplat.serve.encode import encode, encode_forecast, plain
 from mlplat.store import Store
 
 
