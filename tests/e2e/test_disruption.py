@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from . import processes
@@ -20,7 +19,7 @@ from .load import Shape, Target
 from .namespace import is_ready
 from .pods import restricted_pod
 from .polling import poll
-from .release import FLOWER, Release
+from .release import Release
 
 LIGHT = Shape(keep_alive=4, fresh=2, rate=100, seconds=400)
 
@@ -29,12 +28,11 @@ SPREAD = (
     *("--set", "serving.replicas=2,serving.spread.nodes=true,serving.podDisruptionBudget.enabled=true"),
 )
 
-SHORT_OUTAGE_SECONDS = 2.0
-"""With the start of the API server, less than the time after which this cluster gives a silent node up (16 to 20 s)."""
-
-LONG_OUTAGE_SECONDS = 20.0
-"""More than that: then Kubernetes itself, as soon as the API is back, takes all nodes for dead and their pods out of
-Services until the kubelets have spoken again, and new connections are refused. Kept ones go on."""
+OUTAGE_SECONDS = 20
+LEASE_SECONDS = 10
+"""A controller manager that cannot renew its lease for so long ends by itself, and gives silent nodes their whole grace
+when it is back. The one of this cluster runs without a lease, so the test stops it: else it would take all nodes for dead
+as soon as the API is back, and their pods out of Services."""
 
 STORE_OUTAGE_SECONDS = 60
 
@@ -91,34 +89,27 @@ def test_draining_a_node_fails_no_request(release: Release, clients: Callable[..
 
 
 @pytest.mark.disruptive
-@pytest.mark.parametrize("seconds", [SHORT_OUTAGE_SECONDS, LONG_OUTAGE_SECONDS])
-def test_an_outage_of_the_api_server_takes_nothing_that_serves(
-    release: Release, clients: Callable[..., list[Client]], seconds: float
-) -> None:
+def test_an_outage_of_the_api_server_fails_no_request(release: Release, clients: Callable[..., list[Client]]) -> None:
     release.install("--set", "serving.replicas=2")
     before = release.await_settled(2)
+    cluster = release.namespace.cluster
 
     with under_load(*clients(LIGHT)) as traffic:
         traffic.await_more(500)
-        stopped = time.time()
-        release.namespace.cluster.stop("kube-apiserver")
+        stopped = time.monotonic()
+        cluster.stop("kube-apiserver")
         try:
-            poll(lambda: time.time() > stopped + seconds, "the outage is over")
+            poll(lambda: time.monotonic() > stopped + LEASE_SECONDS, "the controller manager has lost its lease")
+            cluster.stop("kube-controller-manager")
+            poll(lambda: time.monotonic() > stopped + OUTAGE_SECONDS, "the outage is over")
         finally:
-            release.namespace.cluster.start("kube-apiserver")
-        back = time.time()
+            cluster.start("kube-apiserver")
+            cluster.start("kube-controller-manager")
         after = release.await_settled(2)
-        poll(lambda: all(answers(release.url(node=node)) for node in (0, 1)), "both nodes find the pods")
-        whole = time.time()
         traffic.await_more(1000)
-    print(f"the API server was away for {back - stopped:.0f} s, the pods were found again {whole - back:.0f} s later")  # noqa: T201
     assert {pod["metadata"]["uid"] for pod in after} == {pod["metadata"]["uid"] for pod in before}
     assert set(restarts(release).values()) == {0}
-    if seconds == SHORT_OUTAGE_SECONDS:
-        traffic.assert_none_failed(2000)
-    failures = [failure for result in traffic.results.values() for failure in result.failures]
-    assert {failure.client for failure in failures} <= {"fresh"}
-    assert_none_failed_after(traffic, whole)
+    traffic.assert_none_failed(5000)
 
 
 @pytest.mark.disruptive
@@ -186,14 +177,6 @@ def test_an_outage_of_the_store_fails_no_request_and_is_caught_up_with(
     assert set(restarts(release).values()) == {0}
     traffic.assert_none_failed(5000)
     assert {version for result in traffic.results.values() for version in result.versions} == {first, "v2"}
-
-
-def answers(url: str) -> bool:
-    """Whether a new connection gets a prediction."""
-    try:
-        return httpx.post(url, json=FLOWER, timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def is_minio(process: Path) -> bool:
