@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlplat import logs
 from mlplat.bundle.manifest import Manifest
-from mlplat.errors import MlplatError, OverloadedError
+from mlplat.errors import MlplatError, NoStoreError, NotFoundError, OverloadedError
 from mlplat.metrics import ServeMetrics
 from mlplat.runtime.batcher import Batcher
 from mlplat.runtime.predictor import Predictor
@@ -152,8 +152,11 @@ class Lifecycle:
         start = time.monotonic()
         try:
             served = await self._load(self._store, wanted)
-        except Exception:
-            self._metrics.loads.labels("failed").inc()
+        except Exception as error:
+            if not isinstance(
+                error, NotFoundError | NoStoreError
+            ):  # a version that is still trained is waited for, which is no failure
+                self._metrics.loads.labels("failed").inc()
             self._refused = (wanted, time.monotonic() + REFUSED_VERSION_SECONDS)
             raise
         self._swap(served, time.monotonic() - start)

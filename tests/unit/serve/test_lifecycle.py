@@ -104,6 +104,7 @@ class TestStart:
         shutil.copytree(models.url.removeprefix("file://"), tmp_path / "later")
         running.ready()
         assert serving(running) == "v1"
+        assert loads(running, "failed") == 0  # an alert counts them, and waiting for a training is nothing to alert for
 
     def test_a_flipped_bit_never_becomes_ready_and_is_named(self, models: Store, start: Start) -> None:
         flip(model_file(models, "v1"))
