@@ -31,11 +31,24 @@ with pq.ParquetWriter("/models/in/rows.parquet", schema) as writer:
 
 COMPARE = """
 import json
-import pyarrow.compute as pc, pyarrow.dataset as ds
-parts = ds.dataset(sorted(__import__("glob").glob("/models/batch/sharded/part-*.parquet")), format="parquet")
-parts = parts.to_table().sort_by("id")
-whole = ds.dataset("/models/batch/whole.parquet").to_table().sort_by("id")
-print(json.dumps({"rows": parts.num_rows, "ids": pc.count_distinct(parts["id"]).as_py(), "equal": parts.equals(whole)}))
+from glob import glob
+import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.dataset as ds
+
+def read(paths):
+    found = {}
+    classes = ["setosa", "versicolor", "virginica"]
+    for name in ["id", "prediction", *("probability_" + each for each in classes)]:
+        column = ds.dataset(paths, format="parquet").to_table(columns=[name])[name]
+        codes = pc.index_in(column, pa.array(classes)) if name == "prediction" else column
+        found[name] = codes.to_numpy()
+    order = np.argsort(found["id"])
+    return {name: values[order] for name, values in found.items()}
+
+parts, whole = read(sorted(glob("/models/batch/sharded/part-*.parquet"))), read(["/models/batch/whole.parquet"])
+print(json.dumps({
+    "rows": len(parts["id"]), "ids": len(np.unique(parts["id"])),
+    "equal": all(np.array_equal(parts[name], whole[name]) for name in whole),
+}))
 """
 
 

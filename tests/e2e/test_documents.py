@@ -40,8 +40,9 @@ def commands(document: str) -> str:
 
 @pytest.fixture(scope="module")
 def named_image(cluster: Cluster, image: str) -> None:
-    """The image, on the nodes under the name that the chart gives it."""
-    cluster.run("buildah", "tag", image, NAMED)
+    """The image of this tree, on the nodes under the name that the chart gives it; its label makes it one of its own."""
+    words = ["build", NAMED, ".", "-f", "docker/Dockerfile", "--", "--build-arg", f"REVISION={image}"]
+    cluster.run(str(cluster.command), *words)
     cluster.run(str(cluster.command), "load", NAMED)
 
 
