@@ -21,7 +21,7 @@ set -x
 """
 
 DOCUMENTS = {
-    "README.md": ('"model_version":"v1"', "Phase:          Succeeded"),
+    "README.md": ('"prediction":"setosa"', "Phase:          Succeeded"),
     "docs/operations.md": (
         "Rollback was a success",
         "iris v1",
