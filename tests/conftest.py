@@ -18,6 +18,7 @@ from threading import Event, Thread
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import hypothesis
 import pyarrow as pa
 import pytest
 
@@ -25,6 +26,9 @@ from mlplat.bundle.baseline import Baseline, Histogram
 from mlplat.bundle.features import Features, NumericColumn
 from mlplat.bundle.golden import Golden
 from mlplat.bundle.manifest import DataInfo, FileEntry, Manifest, RecipeInfo, Signature, Tensor, sha256_of
+
+hypothesis.settings.register_profile("shared", deadline=None)  # no test asserts a duration
+hypothesis.settings.load_profile("shared")
 
 SERVER = Path(__file__).parents[2] / "shared" / "cluster" / "bin" / "minio.zst"
 KEY = "minioadmin"
