@@ -1,5 +1,7 @@
 """Names at their limits: 63 characters, 52 for CronJobs, less for Jobs whose pods have an index."""
 
+import re
+
 import pytest
 
 from .conftest import Render, of, one
@@ -28,6 +30,22 @@ def test_no_name_is_too_long_for_what_kubernetes_makes_of_it(
             limit = 52
         assert len(name) <= limit - indexed, name
         assert not name.endswith("-")
+
+
+@pytest.mark.parametrize("length", [1, 31, 34, 35, 46, 47, 53])
+def test_the_name_of_a_serving_pod_is_never_cut_and_the_alerts_match_it(render: Render, length: int) -> None:
+    """Kubernetes calls it DEPLOYMENT-TEMPLATE-POD and cuts DEPLOYMENT-TEMPLATE- to 58 characters."""
+    watched = {"monitoring": {"prometheusRule": {"enabled": True}}}
+    objects = render(watched, name="r" * length)
+    name = one(objects, "Deployment")["metadata"]["name"]
+    prefix = f"{name}-5d8f7c9b4d-"
+    assert len(prefix) <= 58
+    [group] = one(objects, "PrometheusRule")["spec"]["groups"]
+    patterns = set(re.findall(r'pod=~"([^"]+)"', str(group["rules"])))
+    assert len(patterns) == 1
+    assert re.fullmatch(*patterns, f"{prefix}x2k7z")
+    assert re.fullmatch(*patterns, f"{name}-7d9f-x2k7z")
+    assert not re.fullmatch(*patterns, f"{name}-eu-5d8f7c9b4d-x2k7z"), "a pod of another release"
 
 
 def test_a_long_name_keeps_its_suffix_and_tells_releases_apart(render: Render) -> None:

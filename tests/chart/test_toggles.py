@@ -1,5 +1,7 @@
 """What each toggle does, on and off."""
 
+import base64
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -282,6 +284,13 @@ class TestAuth:
         first, second = (one(render(each), "Deployment")["spec"]["template"] for each in (old, changed))
         assert first == second
 
+    def test_a_key_that_is_taken_out_is_gone_from_the_secret(self, render: Render) -> None:
+        """What is given as `stringData` is merged into what is there, and a revoked key would go on opening the door."""
+        secret = one(render({"auth": {"enabled": True, "keys": {"a": "one", "12": "two\nthree"}}}), "Secret")
+        assert "stringData" not in secret
+        keys = {owner: base64.b64decode(key).decode() for owner, key in secret["data"].items()}
+        assert keys == {"a": "one", "12": "two\nthree"}
+
     def test_the_release_test_sends_a_key(self, render: Render) -> None:
         values = {"auth": {"enabled": True, "existingSecret": "keys"}}
         args = container(render(values), "Pod")["args"]
@@ -317,6 +326,28 @@ class TestMonitoring:
         assert alerts({}) == serving
         assert alerts(RETRAINING) == [*serving, "RetrainingFailed", "RetrainingLate"]
 
+    def test_a_failed_retraining_alerts_until_one_succeeds_and_none_at_all_is_late(self, render: Render) -> None:
+        """A Job whose second try succeeds has not failed; before the first success the schedule's own age counts."""
+        rules = {"monitoring": {"prometheusRule": {"enabled": True}}}
+        [group] = one(render(RETRAINING | rules), "PrometheusRule")["spec"]["groups"]
+        asked = {rule["alert"]: " ".join(rule["expr"].split()) for rule in group["rules"]}
+        jobs = 'namespace="models",job_name=~"ml-platform-retrain-[0-9]+"'
+        cron = 'namespace="models",cronjob="ml-platform-retrain"'
+        success = f"max(kube_cronjob_status_last_successful_time{{{cron}}} or kube_cronjob_created{{{cron}}})"
+        failed = f'kube_job_failed{{{jobs},condition="true"}} == 1'
+        assert asked["RetrainingFailed"] == (f"max(kube_job_created{{{jobs}}} and on (job_name) {failed}) > {success}")
+        assert asked["RetrainingLate"] == f"time() - {success} > 691200"
+
+    def test_the_dashboard_shows_the_pods_of_one_deployment(self, render: Render) -> None:
+        board = one(render({"monitoring": {"dashboard": {"enabled": True}}}), "ConfigMap", "-dashboard")
+        text = board["data"]["ml-platform.json"]
+        questions = [each["expr"] for panel in json.loads(text)["panels"] for each in panel["targets"]]
+        assert all('pod=~"$release-[a-z0-9]+-[a-z0-9]{5}"' in question for question in questions)
+        release = next(each for each in json.loads(text)["templating"]["list"] if each["name"] == "release")
+        found = re.search(release["regex"].strip("/"), "iris-ml-platform-eu-5d8f7c9b4d-x2k7z")
+        assert found is not None
+        assert found[1] == "iris-ml-platform-eu"
+
     def test_alerts_and_dashboard_ask_for_metrics_that_exist(self, render: Render) -> None:
         from mlplat.metrics import ServeMetrics
 
@@ -334,14 +365,15 @@ class TestNotes:
     def test_they_say_what_to_type_next(self, notes: Callable[..., str]) -> None:
         text = notes()
         assert "helm test ml-platform -n models" in text
-        assert "logs -f -l app.kubernetes.io/instance=ml-platform,app.kubernetes.io/component=training" in text
+        assert "logs -l app.kubernetes.io/instance=ml-platform,app.kubernetes.io/component=training" in text
         assert "--set model.version=v2" in text
         assert "helm rollback ml-platform -n models" in text
 
     def test_of_an_alias_they_say_that_helm_does_not_move_it(self, notes: Callable[..., str]) -> None:
         text = notes(RETRAINING | URL)
         assert "`helm rollback` does not move it back" in text
-        assert "mlplat models rollback iris champion" in text
+        assert "exec deployment/ml-platform -- mlplat models rollback iris champion" in text
+        assert "exec shell -- mlplat models rollback iris champion" in notes(RETRAINING)
         assert "create job --from=cronjob/ml-platform-retrain" in text
 
     def test_what_is_off_is_not_mentioned(self, notes: Callable[..., str]) -> None:

@@ -21,9 +21,10 @@
 {{- printf "%s%s" $base $suffix -}}
 {{- end -}}
 
-{{/* The name of the serving Deployment, its Service and what belongs to them. */}}
+{{/* The name of the serving Deployment, its Service and what belongs to them. Its pods are called NAME-TEMPLATE-POD, with
+     10 and 5 characters; of more than 63 Kubernetes cuts some, and what looks for NAME-... would find them no more. */}}
 {{- define "mlplat.fullname" -}}
-{{- include "mlplat.name" (list . "" 63) -}}
+{{- include "mlplat.name" (list . "" 46) -}}
 {{- end -}}
 
 {{- define "mlplat.serviceAccountName" -}}
