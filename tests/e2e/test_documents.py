@@ -25,7 +25,8 @@ DOCUMENTS = {
     "docs/operations.md": (
         "Rollback was a success",
         "iris v1",
-        "is ready and answers with iris",
+        "There is no version 'v3'",
+        "'n_estimators'",
         "champion is retrain-now",
         "retrain-now refused: accuracy",
     ),

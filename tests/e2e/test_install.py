@@ -27,6 +27,7 @@ def end_of_training(release: Release) -> Object | None:
     return ended
 
 
+@pytest.mark.xdist_group("node-port")  # 30080 is one for the whole cluster
 def test_minikube_values_give_a_trained_version_that_answers(release: Release) -> None:
     release.install("--set", "serving.service.nodePort=30080")
 
