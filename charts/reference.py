@@ -1,7 +1,8 @@
 """Makes values.schema.json and Chart-README.md from a chart's values.yaml: `python charts/reference.py` (`--check` compares).
 
 A comment `# -- TEXT` above a key describes it; `# @schema {...}` below that narrows or widens what its default says about
-its type. Objects are closed: a key that is not in values.yaml is refused. A map whose keys are the user's own says so by
+its type. Objects are closed: a key that is not in values.yaml is refused. To Helm, null takes a key
+and its default away: where no empty value could stand in, the key is required. A map whose keys are the user's own says so by
 `additionalProperties`. A comment above a section of the root that has no `--` opens its table.
 """
 
@@ -119,11 +120,21 @@ def _comments(lines: list[str], row: int) -> tuple[str, dict[str, Any], str]:
 
 
 def _object(values: tuple[Value, ...]) -> dict[str, Any]:
+    required = [value.path[-1] for value in values if _required(value)]
     return {
         "type": "object",
         "additionalProperties": False,
+        **({"required": required} if required else {}),
         "properties": {value.path[-1]: _property(value) for value in values},
     }
+
+
+def _required(value: Value) -> bool:
+    """Whether templates need the key: all but texts, lists and the user's own maps that may be empty, and what may be null."""
+    if value.children or "minItems" in value.rule:
+        return True
+    empty = value.default in ("", None) or isinstance(value.default, list | dict)
+    return not empty and "null" not in value.rule.get("type", ())
 
 
 def _property(value: Value) -> dict[str, Any]:

@@ -48,6 +48,12 @@ def test_the_defaults_pass_their_own_schema(chart: helm.Chart) -> None:
         ({"store": {"url": "ftp://host/models"}}, "/store/url"),
         ({"serving": {"paths": ["predict"]}}, "/serving/paths/0"),
         ({"auth": {"keys": {"team": ""}}}, "/auth/keys/team"),
+        ({"policies": {"networkPolicy": {"storePorts": []}}}, "/policies/networkPolicy/storePorts"),
+        ({"policies": {"networkPolicy": {"storePorts": None}}}, "missing property 'storePorts'"),  # no ports: all ports
+        ({"serving": {"paths": None}}, "missing property 'paths'"),
+        ({"serving": {"probes": {"startup": None}}}, "missing property 'startup'"),
+        ({"serving": None}, "missing property 'serving'"),
+        ({"batch": {"shards": None}}, "missing property 'shards'"),
     ],
 )
 def test_what_is_misspelt_or_of_another_type_is_refused_by_name(

@@ -314,6 +314,25 @@ class TestPolicies:
         assert len(closed) == 1
         assert opened[1]["ports"] == [{"port": 9000, "protocol": "TCP"}]
 
+    @pytest.mark.parametrize(
+        ("values", "reached"),
+        [
+            ({"model": {"data": "s3://data/churn.parquet"}}, True),
+            ({"batch": {"enabled": True, "input": "https://example.com/rows.csv"}}, True),
+            ({"batch": {"enabled": True, "output": "gs://scored/$(JOB_NAME).parquet"}}, True),
+            ({"model": {"data": "churn.csv"}, "batch": {"enabled": True, "input": "file:///models/rows.csv"}}, False),
+        ],
+    )
+    def test_jobs_reach_data_elsewhere_and_serving_does_not(
+        self, render: Render, values: dict[str, Any], reached: bool
+    ) -> None:
+        """With the claim as the store, too."""
+        objects = render(values | {"policies": {"networkPolicy": {"enabled": True, "storePorts": [443, 9000]}}})
+        jobs, serving = (one(objects, "NetworkPolicy", name)["spec"]["egress"] for name in ("-jobs", "ml-platform"))
+        ports = [{"port": port, "protocol": "TCP"} for port in (443, 9000)]
+        assert [rule["ports"] for rule in jobs if "ports" in rule] == ([ports] if reached else [])
+        assert not [rule for rule in serving if "ports" in rule]
+
 
 class TestMonitoring:
     def test_the_alerts_are_those_of_what_is_switched_on(self, render: Render) -> None:

@@ -5,10 +5,14 @@
       podSelector: {matchLabels: {k8s-app: kube-dns}}
 {{- end -}}
 
-{{/* The object store, and the addresses that its credentials come from. */}}
+{{/* Object stores, if one of these URLs leads there, and the addresses that their credentials come from. (list $ urls) */}}
 {{- define "mlplat.egress.store" -}}
-{{- with .Values.policies.networkPolicy -}}
-{{- if and $.Values.store.url (not (hasPrefix "file:" $.Values.store.url)) -}}
+{{- $remote := false -}}
+{{- range compact (index . 1) -}}
+{{- if and (contains "://" .) (not (hasPrefix "file://" .)) }}{{ $remote = true }}{{ end -}}
+{{- end -}}
+{{- with (index . 0).Values.policies.networkPolicy -}}
+{{- if $remote -}}
 - ports:
     {{- range .storePorts }}
     - {port: {{ . }}, protocol: TCP}
