@@ -122,3 +122,88 @@ def test_templates_hold_no_lookups_capabilities_or_randomness() -> None:
             assert not re.search(
                 r"lookup \"|\.Capabilities|\brand[A-Z]|uuidv4|\{ *now\b|\(now\b|genCA", path.read_text()
             ), path
+
+
+@pytest.mark.parametrize(
+    "key", ["app.kubernetes.io/name", "app.kubernetes.io/component", "app.kubernetes.io/version", "model-name"]
+)
+def test_labels_that_are_given_never_win_over_those_that_selectors_hold(render: Render, key: str) -> None:
+    common = {key: "theirs", "team": "flowers", "release": "common"}
+    pods = {"podLabels": {key: "theirs", "mlplat.dev/claim": "theirs", "tier": "model"}}
+    objects = render(
+        {
+            "commonLabels": common,
+            "monitoring": {"serviceMonitor": {"enabled": True, "labels": {key: "theirs", "release": "prometheus"}}},
+            **dict.fromkeys(("serving", "training"), pods),
+        }
+    )
+    for kind in ("Deployment", "Service", "Job"):
+        given, labels = (one(each, kind)["metadata"]["labels"] for each in (objects, render()))
+        assert given == common | labels
+    for kind in ("Deployment", "Job"):
+        given, labels = (one(each, kind)["spec"]["template"]["metadata"]["labels"] for each in (objects, render()))
+        assert given == common | {"tier": "model"} | labels
+    assert one(objects, "ServiceMonitor")["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_annotations_that_are_given_stand_beside_those_of_scraping_and_never_stop_a_roll(render: Render) -> None:
+    given = {"prometheus.io/port": "9000", "checksum/settings": "theirs", "a": "b"}
+    values = {"serving": {"podAnnotations": given}, "monitoring": {"podAnnotations": {"enabled": True}}}
+    found, plain = (one(render(each), "Deployment")["spec"]["template"]["metadata"] for each in (values, {}))
+    assert found["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/path": "/metrics",
+        "prometheus.io/port": "9000",
+        "a": "b",
+        **plain["annotations"],
+    }
+
+
+EMPTY = [
+    "commonLabels", "model.params", "model.data", "model.name", "image.registry", "image.tag", "image.pullSecrets",
+    "store.url", "training.command", "training.extraArgs", "training.gpu.tolerations", "training.gpu.nodeSelector",
+    "serving.affinity", "serving.ingress.hosts", "serving.ingress.annotations", "serving.service.annotations",
+    "serving.httpRoute.hostnames", "serving.autoscaling.metrics", "serving.autoscaling.behavior", "batch.extraArgs",
+    "auth.keys", "policies.networkPolicy.storeTo", "policies.networkPolicy.identityCIDRs",
+    "policies.networkPolicy.extraEgress", "monitoring.serviceMonitor.labels", "monitoring.prometheusRule.labels",
+    "serviceAccount.annotations",
+    *(
+        f"{component}.{key}"
+        for component in ("serving", "training", "batch")
+        for key in (
+            "nodeSelector", "tolerations", "extraEnv", "extraEnvFrom", "extraVolumes", "extraVolumeMounts",
+            "podAnnotations", "podLabels",
+        )
+    ),
+]  # fmt: skip
+"""Values that are empty by default."""
+
+
+@pytest.mark.parametrize("key", EMPTY)
+def test_null_is_as_good_as_empty(render: Render, key: str) -> None:
+    """To Helm, null takes a key and its default away; where nothing empty could stand in, the schema refuses that."""
+    values: dict[str, Any] = {
+        "model": {},
+        "training": {"gpu": {"count": 1}},
+        "serving": {"ingress": {"enabled": True}, "httpRoute": {"enabled": True, "parentRefs": [{"name": "g"}]}},
+        "batch": {"enabled": True},
+        "policies": {"networkPolicy": {"enabled": True, "allowFrom": [{"podSelector": {}}]}},
+        "monitoring": {kind: {"enabled": True} for kind in ("serviceMonitor", "prometheusRule", "dashboard")},
+    }
+    empty = render(values)
+    *path, name = key.split(".")
+    below = values
+    for each in path:
+        below = below.setdefault(each, {})
+    below[name] = None
+    assert render(values) == empty
+
+
+def test_without_resources_pods_ask_for_none(render: Render) -> None:
+    values = {component: {"enabled": True, "resources": None} for component in ("serving", "training", "batch")}
+    for whose, template in pod_templates(render(values)):
+        [container] = template["spec"]["containers"]
+        assert container["resources"] == {} or whose.startswith("Pod/"), whose
+    gpu = {"training": {"resources": None, "gpu": {"count": 2}}}
+    [container] = one(render(gpu), "Job")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"] == {"limits": {"nvidia.com/gpu": 2}}

@@ -1,7 +1,7 @@
 {{/* The reference of the image. */}}
 {{- define "mlplat.image" -}}
 {{- with .Values.image -}}
-{{- $repository := ternary .repository (printf "%s/%s" (trimSuffix "/" .registry) .repository) (empty .registry) -}}
+{{- $repository := ternary .repository (printf "%s/%s" (.registry | default "" | trimSuffix "/") .repository) (empty .registry) -}}
 {{- if .digest -}}
 {{- printf "%s@%s" $repository .digest -}}
 {{- else -}}

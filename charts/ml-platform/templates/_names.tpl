@@ -63,27 +63,30 @@ app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
-{{/* Labels of an object: (list $ component). */}}
+{{/* Labels of an object: (list $ component), or (list $ component extra). The chart's own win over those that are given:
+     selectors hold them. */}}
 {{- define "mlplat.labels" -}}
 {{- $root := index . 0 -}}
-{{ include "mlplat.selector" . }}
-app.kubernetes.io/part-of: ml-platform
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service | quote }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | quote }}
-{{- with $root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $extra := ternary (last .) dict (gt (len .) 2) | default dict -}}
+{{- $own := dict
+    "app.kubernetes.io/part-of" "ml-platform"
+    "app.kubernetes.io/version" $root.Chart.AppVersion
+    "app.kubernetes.io/managed-by" $root.Release.Service
+    "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63)
+-}}
+{{- toYaml (mergeOverwrite (dict) ($root.Values.commonLabels | default dict) $extra $own (include "mlplat.selector" . | fromYaml)) -}}
 {{- end -}}
 
-{{/* Labels of a pod: (list $ component extra). Nothing that changes with the chart's version. */}}
+{{/* Labels of a pod: (list $ component extra). Nothing that changes with the chart's version. The chart's own win over those
+     that are given: selectors hold them. */}}
 {{- define "mlplat.podLabels" -}}
 {{- $root := index . 0 -}}
-{{- with mergeOverwrite (dict) $root.Values.commonLabels (index . 2) -}}
-{{ toYaml . }}
-{{ end -}}
-{{ include "mlplat.selector" . }}
-app.kubernetes.io/part-of: ml-platform
-component: {{ index . 1 }}
-model-name: {{ include "mlplat.model" $root | replace ":" "." | trunc 63 | trimAll "-._" | quote }}
+{{- $own := dict
+    "app.kubernetes.io/part-of" "ml-platform"
+    "component" (index . 1)
+    "model-name" (include "mlplat.model" $root | replace ":" "." | trunc 63 | trimAll "-._")
+-}}
+{{- $claim := include "mlplat.claimLabel" $root | fromYaml -}}
+{{- $given := mergeOverwrite (dict) ($root.Values.commonLabels | default dict) (index . 2 | default dict) -}}
+{{- toYaml (mergeOverwrite $given $own $claim (include "mlplat.selector" . | fromYaml)) -}}
 {{- end -}}

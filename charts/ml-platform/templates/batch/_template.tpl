@@ -26,9 +26,6 @@ template:
   metadata:
     labels:
       {{- include "mlplat.podLabels" (list . "batch" $b.podLabels) | nindent 6 }}
-      {{- with include "mlplat.claimLabel" . }}
-      {{- . | nindent 6 }}
-      {{- end }}
     {{- with $b.podAnnotations }}
     annotations:
       {{- toYaml . | nindent 6 }}
@@ -83,7 +80,7 @@ template:
           {{- . | trim | nindent 10 }}
         {{- end }}
         resources:
-          {{- toYaml $b.resources | nindent 10 }}
+          {{- toYaml ($b.resources | default dict) | nindent 10 }}
         volumeMounts:
           {{- include "mlplat.mounts" (list . $b false) | nindent 10 }}
     volumes:

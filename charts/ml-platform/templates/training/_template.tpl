@@ -2,6 +2,7 @@
 {{- define "mlplat.training.job" -}}
 {{- $root := .root -}}
 {{- $v := .root.Values.training -}}
+{{- $gpu := ternary $v.gpu dict (gt (int $v.gpu.count) 0) -}}
 backoffLimit: {{ $v.backoffLimit }}
 activeDeadlineSeconds: {{ $v.activeDeadlineSeconds }}
 {{- if not (kindIs "invalid" $v.ttlSecondsAfterFinished) }}
@@ -12,22 +13,18 @@ template:
   metadata:
     labels:
       {{- include "mlplat.podLabels" (list $root "training" $v.podLabels) | nindent 6 }}
-      {{- with include "mlplat.claimLabel" $root }}
-      {{- . | nindent 6 }}
-      {{- end }}
     {{- with $v.podAnnotations }}
     annotations:
       {{- toYaml . | nindent 6 }}
     {{- end }}
   spec:
-    {{- include "mlplat.pod" (list $root (dict "nodeSelector" (mergeOverwrite (dict) $v.nodeSelector (ternary $v.gpu.nodeSelector (dict) (gt (int $v.gpu.count) 0))))) | nindent 4 }}
+    {{- $nodes := mergeOverwrite (dict) ($v.nodeSelector | default dict) ($gpu.nodeSelector | default dict) }}
+    {{- include "mlplat.pod" (list $root (dict "nodeSelector" $nodes)) | nindent 4 }}
     restartPolicy: Never
-    {{- if gt (int $v.gpu.count) 0 }}
-    {{- with $v.gpu.runtimeClassName }}
+    {{- with $gpu.runtimeClassName }}
     runtimeClassName: {{ . | quote }}
     {{- end }}
-    {{- end }}
-    {{- with concat $v.tolerations (ternary $v.gpu.tolerations (list) (gt (int $v.gpu.count) 0)) }}
+    {{- with concat ($v.tolerations | default list) ($gpu.tolerations | default list) }}
     tolerations:
       {{- toYaml . | nindent 6 }}
     {{- end }}
@@ -66,8 +63,8 @@ template:
           {{- . | trim | nindent 10 }}
         {{- end }}
         resources:
-          {{- $limits := ternary (dict $v.gpu.resource (int $v.gpu.count)) (dict) (gt (int $v.gpu.count) 0) }}
-          {{- toYaml (mergeOverwrite (deepCopy $v.resources) (ternary (dict "limits" $limits) (dict) (gt (int $v.gpu.count) 0))) | nindent 10 }}
+          {{- $limits := ternary (dict "limits" (dict $v.gpu.resource (int $v.gpu.count))) dict (not (empty $gpu)) }}
+          {{- toYaml (mergeOverwrite (deepCopy ($v.resources | default dict)) $limits) | nindent 10 }}
         volumeMounts:
           {{- include "mlplat.mounts" (list $root $v false) | nindent 10 }}
     volumes:
