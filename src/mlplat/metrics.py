@@ -1,5 +1,8 @@
 """The metrics of the serving process, in a registry of their own."""
 
+import math
+from collections.abc import Mapping
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -40,7 +43,27 @@ class ServeMetrics:
             "mlplat_model_loads", "Attempts to load a version, by outcome.", ("outcome",), registry=registry
         )
         self.load_seconds = Gauge("mlplat_model_load_seconds", "Time that the last load took.", registry=registry)
+        self.drift_rows = Gauge("mlplat_drift_rows", "Latest rows that drift is measured on.", registry=registry)
+        self.feature_drift = Gauge(
+            "mlplat_feature_drift",
+            "Population stability index of a feature against the training data.",
+            ("feature",),
+            registry=registry,
+        )
+        self.prediction_drift = Gauge(
+            "mlplat_prediction_drift",
+            "Population stability index of the predictions against those of the training data.",
+            registry=registry,
+        )
         self._registry = registry
+
+    def set_drift(self, rows: int, features: Mapping[str, float], predictions: float | None) -> None:
+        """Drift of the version that serves: on how many rows, of each feature, and of the predictions if measured."""
+        self.drift_rows.set(rows)
+        self.feature_drift.clear()
+        for feature, index in features.items():
+            self.feature_drift.labels(feature).set(index)
+        self.prediction_drift.set(math.nan if predictions is None else predictions)
 
     def exposition(self) -> bytes:
         """All of them in the Prometheus text format."""

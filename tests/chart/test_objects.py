@@ -161,7 +161,7 @@ def test_annotations_that_are_given_stand_beside_those_of_scraping_and_never_sto
 
 EMPTY = [
     "commonLabels", "model.params", "model.data", "model.name", "image.registry", "image.tag", "image.pullSecrets",
-    "store.url", "training.command", "training.extraArgs", "training.gpu.tolerations", "training.gpu.nodeSelector",
+    "store.url", "store.env", "batch.output", "training.command", "training.extraArgs", "training.gpu.tolerations", "training.gpu.nodeSelector",
     "serving.affinity", "serving.ingress.hosts", "serving.ingress.annotations", "serving.service.annotations",
     "serving.httpRoute.hostnames", "serving.autoscaling.metrics", "serving.autoscaling.behavior", "batch.extraArgs",
     "auth.keys", "policies.networkPolicy.storeTo", "policies.networkPolicy.identityCIDRs",

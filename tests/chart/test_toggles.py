@@ -341,7 +341,7 @@ class TestMonitoring:
             [group] = one(render(values | rules), "PrometheusRule")["spec"]["groups"]
             return [rule["alert"] for rule in group["rules"]]
 
-        serving = ["ModelErrors", "ModelSlow", "ModelNotReady", "ModelLoadFailed"]
+        serving = ["ModelErrors", "ModelSlow", "ModelNotReady", "ModelLoadFailed", "ModelDrift"]
         assert alerts({}) == serving
         assert alerts(RETRAINING) == [*serving, "RetrainingFailed", "RetrainingLate"]
 

@@ -11,7 +11,7 @@ import yaml
 
 from .cluster import ROOT, Cluster
 from .polling import poll
-from .release import CHART, NAME, Release
+from .release import CHART, FLOWER, NAME, Release
 
 CHARTED = ROOT / CHART
 
@@ -45,12 +45,15 @@ def test_alerts_and_dashboard_ask_what_prometheus_can_answer(release: Release, p
         60,
     )
     for _ in range(20):
-        release.predict()
+        release.predict({"features": [FLOWER["features"]] * 50})  # enough rows to measure drift on
     poll(
         lambda: ask(prometheus, f'rate(mlplat_requests_total{{{here},route="/predict"}}[1m]) > 0'),
         "they have a rate",
         60,
     )
+
+    drifted = f"mlplat_feature_drift{{{here}}}"
+    poll(lambda: len(ask(prometheus, drifted)) == len(FLOWER["features"]), "drift is measured", 60)
 
     dashboard = json.loads((CHARTED / "files" / "dashboard.json").read_text())
     questions = {panel["title"]: target["expr"] for panel in dashboard["panels"] for target in panel["targets"]}
@@ -65,7 +68,10 @@ def test_alerts_and_dashboard_ask_what_prometheus_can_answer(release: Release, p
         "--kube-version", "1.34", "--show-only", "templates/monitoring/prometheusrule.yaml",
     )  # fmt: skip
     [group] = yaml.safe_load(rendered)["spec"]["groups"]
-    assert {rule["alert"]: len(ask(prometheus, rule["expr"])) for rule in group["rules"]} == {
+    drifting = next(rule["expr"] for rule in group["rules"] if rule["alert"] == "ModelDrift")
+    poll(lambda: len(ask(prometheus, drifting)) >= len(FLOWER["features"]), "one flower again and again is drift", 60)
+    others = [rule for rule in group["rules"] if rule["alert"] != "ModelDrift"]
+    assert {rule["alert"]: len(ask(prometheus, rule["expr"])) for rule in others} == {
         "ModelErrors": 0,
         "ModelSlow": 0,
         "ModelNotReady": 0,

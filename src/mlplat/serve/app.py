@@ -92,7 +92,8 @@ def create_app(lifecycle: Lifecycle, metrics: ServeMetrics, keys: KeyRing, rules
         return JSONAnswer({"status": lifecycle.phase, "model_name": manifest.model, "model_version": manifest.version})
 
     async def exposition(_: Request) -> Response:
-        """Metrics for Prometheus."""
+        """Metrics for Prometheus; drift is measured when it is asked for."""
+        await lifecycle.measure_drift()
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def version(_: Request) -> Response:
@@ -133,6 +134,8 @@ async def _answer(served: Served, question: Question, deadline: float) -> bytes:
                 forecast = partial(served.predictor.forecast, series, question.horizon)
                 values = await served.batcher.call(forecast)
                 return encode_forecast(values, manifest)
-            return encode(question, await served.batcher.predict(inputs, question.rows), manifest)
+            prediction = await served.batcher.predict(inputs, question.rows)
+        served.drift.add(inputs, prediction)
+        return encode(question, prediction, manifest)
     except TimeoutError as error:
         raise OverloadedError(f"No prediction within {deadline:g} s.", hint="Try again later.") from error

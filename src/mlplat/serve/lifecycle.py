@@ -14,6 +14,7 @@ from mlplat.errors import MlplatError, NoStoreError, NotFoundError, OverloadedEr
 from mlplat.metrics import ServeMetrics
 from mlplat.runtime.batcher import Batcher
 from mlplat.runtime.predictor import Predictor
+from mlplat.serve.drift import DriftWindow
 from mlplat.serve.memory import available_bytes, fits
 from mlplat.store import Cache, Store, open_store
 
@@ -52,6 +53,7 @@ class Served:
     manifest: Manifest
     predictor: Predictor
     batcher: Batcher
+    drift: DriftWindow
 
 
 class Lifecycle:
@@ -111,6 +113,12 @@ class Lifecycle:
         if self.current is None:
             raise OverloadedError(f"Not ready: {self.reason}.", hint="Try again when /ready says so.")
         return self.current
+
+    async def measure_drift(self) -> None:
+        """Bring the gauges of drift up to date, in a thread."""
+        if self.current is not None:
+            drift = await asyncio.to_thread(self.current.drift.sample().measure)
+            self._metrics.set_drift(drift.rows, drift.features, drift.predictions)
 
     def drain(self) -> None:
         """Note that the server is about to end; it serves on until then."""
@@ -187,7 +195,7 @@ class Lifecycle:
         )
         predictor.replay()
         batcher = Batcher(predictor.predict, seconds_per_row=warm_up(predictor), max_waiting=self._max_waiting)
-        return Served(manifest, predictor, batcher)
+        return Served(manifest, predictor, batcher, DriftWindow(manifest))
 
     def _swap(self, served: Served, seconds: float) -> None:
         before, self.current = self.current, served

@@ -50,3 +50,25 @@ def test_a_baseline_survives_json() -> None:
     histogram = Histogram(edges=(0.5,), counts=(1, 2))
     baseline = Baseline(rows=3, features={"x": histogram}, predictions=histogram)
     assert Baseline.model_validate_json(baseline.model_dump_json()) == baseline
+
+
+def test_values_as_in_training_have_an_index_near_0_and_others_a_large_one() -> None:
+    rng = np.random.default_rng(0)
+    training = rng.normal(size=5000)
+    histogram = Histogram.of(training, decile_edges(training))
+    assert histogram.stability_index(training) == 0
+    assert histogram.stability_index(rng.normal(size=2000)) < 0.02
+    assert 0.1 < histogram.stability_index(rng.normal(0.5, size=2000)) < 0.5
+    assert histogram.stability_index(np.full(2000, 9.0)) > 1
+
+
+def test_the_index_is_the_formula_of_the_book() -> None:
+    histogram = Histogram(edges=(0.5,), counts=(60, 40))
+    values = np.array([0.0] * 30 + [1.0] * 70)
+    expected = (0.3 - 0.6) * np.log(0.3 / 0.6) + (0.7 - 0.4) * np.log(0.7 / 0.4)
+    assert histogram.stability_index(values) == pytest.approx(expected)
+
+
+def test_an_empty_bin_gives_a_finite_index() -> None:
+    histogram = Histogram(edges=(0.5,), counts=(100, 0))
+    assert 0 < histogram.stability_index(np.ones(10)) < 100
