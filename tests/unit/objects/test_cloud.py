@@ -79,8 +79,7 @@ def silent() -> Iterator[str]:
 
 
 def test_a_connection_that_is_lost_while_reading_is_one_sentence(s3: Any, proxy: Any) -> None:
-    short = timedelta(milliseconds=200)
-    objects = CloudObjects(s3.new_url(), timeout=short, retry=short)
+    objects = CloudObjects(s3.new_url(), timeout=timedelta(seconds=30), retry=timedelta(milliseconds=200))
     objects.put_if_absent("a", os.urandom(6 << 20))
     with objects.open_reader("a") as source:
         source.read(10)
