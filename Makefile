@@ -26,7 +26,7 @@ test: lint
 
 # On a cluster: CLUSTER=... names the command that owns it, E2E_IMAGE=... an image that its nodes have already.
 e2e: .venv/.synced
-	$(BIN)/pytest tests/e2e -n 2 --dist loadgroup -m "not disruptive"
+	$(BIN)/pytest tests/e2e -n 2 -m "not disruptive"
 	E2E_IMAGE=$${E2E_IMAGE:-localhost/ml-platform:e2e} $(BIN)/pytest tests/e2e -m disruptive
 
 # Upgrades, rollbacks and planned outages until SOAK_REQUESTS (100000) were asked. Nothing else may use the cluster.

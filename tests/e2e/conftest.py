@@ -6,8 +6,10 @@ CLUSTER names the command of the cluster; E2E_IMAGE an image that the nodes have
 import fcntl
 import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import TextIO
 from uuid import uuid4
 
 import pytest
@@ -47,6 +49,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+@contextmanager
+def locked(paths: pytest.TempPathFactory, name: str) -> Iterator[TextIO]:
+    """A file that one process of the tests at a time has open."""
+    folder = paths.getbasetemp()
+    path = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / name
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     command = Path(os.environ.get("CLUSTER", ROOT.parent / "shared" / "cluster" / "cluster"))
@@ -65,14 +77,21 @@ def image(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image of this tree, built by the first process that needs it."""
     if given := os.environ.get("E2E_IMAGE"):
         return given
-    folder = tmp_path_factory.getbasetemp()
-    built = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "image-built"
-    with built.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if built.stat().st_size == 0:
+    with locked(tmp_path_factory, "image-built") as lock:
+        if Path(lock.name).stat().st_size == 0:
             cluster.build(IMAGE)
             lock.write(IMAGE)
     return IMAGE
+
+
+@pytest.fixture
+def node_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The NodePort of the minikube values, which no two Services of a cluster can have: for one scenario at a time.
+
+    Ask for it before the namespace, so that the Service is gone before the next one has it.
+    """
+    with locked(tmp_path_factory, "node-port"):
+        yield 30080
 
 
 @pytest.fixture

@@ -60,7 +60,6 @@ def conditions(job: Object) -> dict[str, str]:
     return {each["type"]: each.get("reason", "") for each in job["status"].get("conditions", ())}
 
 
-@pytest.mark.xdist_group("heavy")
 def test_shards_score_every_row_once_and_a_killed_one_is_tried_again_alone(
     release: Release, workbench: Callable[[], Workbench]
 ) -> None:

@@ -47,10 +47,9 @@ def named_image(cluster: Cluster, image: str) -> None:
     cluster.run(str(cluster.command), "load", NAMED)
 
 
-@pytest.mark.xdist_group("node-port")  # 30080 is one for the whole cluster
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_works_from_top_to_bottom(
-    named_image: None, namespace: Namespace, tmp_path: Path, document: str
+    named_image: None, node_port: int, namespace: Namespace, tmp_path: Path, document: str
 ) -> None:
     config = tmp_path / "kubeconfig"
     config.write_bytes(Path(namespace.cluster.environment["KUBECONFIG"]).read_bytes())

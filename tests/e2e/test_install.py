@@ -27,9 +27,8 @@ def end_of_training(release: Release) -> Object | None:
     return ended
 
 
-@pytest.mark.xdist_group("node-port")  # 30080 is one for the whole cluster
-def test_minikube_values_give_a_trained_version_that_answers(release: Release) -> None:
-    release.install("--set", "serving.service.nodePort=30080")
+def test_minikube_values_give_a_trained_version_that_answers(node_port: int, release: Release) -> None:
+    release.install("--set", f"serving.service.nodePort={node_port}")
 
     (pod,) = release.pods()
     assert is_ready(pod)
@@ -38,14 +37,14 @@ def test_minikube_values_give_a_trained_version_that_answers(release: Release) -
     assert time_of(pod, "Ready") > trained["startedAt"]
     waited = release.namespace.logs(pod["metadata"]["name"]).partition('"event": "ready"')[0]
     assert '"event": "not_ready"' in waited
-    assert release.url().endswith(":30080/predict")
+    assert release.url().endswith(f":{node_port}/predict")
     answer = release.predict()
     assert (answer["prediction"], answer["model_name"], answer["model_version"]) == ("setosa", "iris", "v1")
 
     for address in (release.url("/docs"), release.url("/docs", node=1)):
         page = httpx.get(address)
         assert page.status_code == 200
-        assets = re.findall(r'(?:src|href)="(/[^"]+\.(?:js|css))"', page.text)
+        assets = re.findall(r'(?:src|href)="([^"]+[.](?:js|css))"', page.text)
         assert assets
         for asset in assets:
             assert httpx.get(httpx.URL(address).join(asset)).status_code == 200

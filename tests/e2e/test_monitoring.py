@@ -33,7 +33,6 @@ def ask(prometheus: str, question: str) -> list[Any]:
     return found
 
 
-@pytest.mark.xdist_group("heavy")
 def test_alerts_and_dashboard_ask_what_prometheus_can_answer(release: Release, prometheus: str) -> None:
     release.install("--set", "monitoring.podAnnotations.enabled=true")
     here = f'namespace="{release.namespace.name}"'

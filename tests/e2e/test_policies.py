@@ -97,7 +97,6 @@ def production(release: Release) -> Release:
     return installed
 
 
-@pytest.mark.xdist_group("heavy")
 def test_policies_bind_and_what_is_needed_still_works(production: Release, customers: Namespace) -> None:
     pods = production.await_settled(REPLICAS)
 

@@ -4,7 +4,6 @@ import re
 from uuid import uuid4
 
 import pykube
-import pytest
 
 from .clients import PodClient, under_load
 from .cluster import Cluster
@@ -35,7 +34,6 @@ def test_versions_stay_when_the_release_goes_and_serve_again_without_training(re
     }
 
 
-@pytest.mark.xdist_group("heavy")
 def test_production_runs_on_an_object_store_over_both_nodes_with_keys(release: Release, cluster: Cluster) -> None:
     cluster.addon("minio")
     namespace = release.namespace

@@ -77,7 +77,7 @@ template:
 {{- $m := .root.Values.model -}}
 - {name: MLPLAT_RECIPE, value: {{ $m.recipe | quote }}}
 - {name: MLPLAT_MODEL, value: {{ include "mlplat.model" $root | quote }}}
-- {name: MLPLAT_VERSION, value: {{ ternary "auto" $m.version (or (ne $m.alias "") (eq .run "again")) | quote }}}
+- {name: MLPLAT_VERSION, value: {{ ternary "auto" $m.version (or (not (empty $m.alias)) (eq .run "again")) | quote }}}
 - {name: MLPLAT_SEED, value: {{ $m.seed | int64 | quote }}}
 - {name: MLPLAT_JOBS, value: {{ $root.Values.training.jobs | quote }}}
 {{- with $m.data }}
