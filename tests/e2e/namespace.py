@@ -67,6 +67,11 @@ class Namespace:
             return ""
 
 
+def restarts(pod: Object) -> int:
+    """How often the containers of a pod were started again."""
+    return sum(each["restartCount"] for each in pod["status"]["containerStatuses"])
+
+
 def is_ready(pod: Object) -> bool:
     """Whether a pod takes requests, and is not about to leave."""
     conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", ())}

@@ -10,7 +10,7 @@ import pytest
 from .clients import Client, under_load
 from .cluster import CommandError
 from .load import Shape
-from .namespace import Object, is_ready
+from .namespace import Object, is_ready, restarts
 from .pods import Workbench
 from .polling import poll
 from .release import Release
@@ -104,7 +104,3 @@ def test_a_version_that_cannot_become_ready_takes_no_traffic(
 
 def identity(pod: Object) -> str:
     return str(pod["metadata"]["uid"])
-
-
-def restarts(pod: Object) -> int:
-    return sum(each["restartCount"] for each in pod["status"]["containerStatuses"])

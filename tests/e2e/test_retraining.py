@@ -7,7 +7,7 @@ import pykube
 
 from .clients import Client, under_load
 from .load import Shape
-from .namespace import Object
+from .namespace import Object, restarts
 from .pods import Workbench
 from .polling import poll
 from .release import NAME, Release
@@ -63,9 +63,5 @@ def test_a_better_candidate_takes_over_and_a_worse_one_does_not(
     assert "better" in moved["reason"]
     assert kept["reason"].startswith("worse refused: accuracy ")
     after = following.await_settled(2)
-    assert [restarted(pod) for pod in after] == [0, 0]
+    assert [restarts(pod) for pod in after] == [0, 0]
     assert {pod["metadata"]["uid"] for pod in after} == {pod["metadata"]["uid"] for pod in pods}
-
-
-def restarted(pod: Object) -> int:
-    return sum(each["restartCount"] for each in pod["status"]["containerStatuses"])

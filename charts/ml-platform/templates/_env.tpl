@@ -22,10 +22,23 @@
 {{- end }}
 {{- end -}}
 
-{{/* Name of this Job as JOB_NAME: batch outputs are called after it. */}}
+{{/* The name of this Job as the environment variable that is given: versions and outputs are called after it. */}}
 {{- define "mlplat.jobNameEnv" -}}
-- name: JOB_NAME
+- name: {{ . }}
   valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}
+{{- end -}}
+
+{{/* Arguments that say which version is meant. */}}
+{{- define "mlplat.which" -}}
+- --model
+- {{ include "mlplat.model" . | quote }}
+{{- if .Values.model.alias }}
+- --alias
+- {{ .Values.model.alias | quote }}
+{{- else }}
+- --version
+- {{ .Values.model.version | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* Sources of environment variables: the store's Secret, and the component's own. (list $ componentValues) */}}

@@ -28,15 +28,12 @@ nodeSelector:
 {{- end }}
 {{- end -}}
 
-{{/* What every container has. */}}
+{{/* What every container has: (list $), or (list $ imageOfItsOwn). */}}
 {{- define "mlplat.container" -}}
-image: {{ include "mlplat.image" . | quote }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- $root := index . 0 -}}
+image: {{ rest . | first | default (include "mlplat.image" $root) | quote }}
+imagePullPolicy: {{ $root.Values.image.pullPolicy }}
 terminationMessagePolicy: FallbackToLogsOnError
-{{ include "mlplat.containerSecurity" . }}
-{{- end -}}
-
-{{- define "mlplat.containerSecurity" -}}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true

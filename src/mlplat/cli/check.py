@@ -59,14 +59,11 @@ def first_key(path: Path) -> str:
     """The first API key at a path, as `mlplat serve --api-keys-path` takes it.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: if there is none, or it cannot be read.
     """
     from mlplat.serve.keys import read_keys
 
-    try:
-        keys = read_keys(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read API keys from {path}: {error}.") from error
+    keys = read_keys(path)
     if not keys:
         raise UsageError(f"{path} holds no API key.", hint="Write one key a line.")
     return keys[0]

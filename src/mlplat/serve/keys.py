@@ -38,10 +38,7 @@ class KeyRing:
         if path is not None:
             if not path.exists():
                 raise UsageError(f"There are no API keys at {path}.", hint="Make the file, or leave the option out.")
-            try:
-                read_keys(path)
-            except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"Cannot read API keys from {path}: {error}.", hint="Write one key a line.") from error
+            read_keys(path)  # what cannot be read is refused here, and only logged once it serves
             self._look()
             if not self._digests:
                 raise UsageError(f"{path} holds no API key.", hint="Write one key a line.")
@@ -80,8 +77,15 @@ class KeyRing:
 
 
 def read_keys(path: Path) -> list[str]:
-    """The API keys at a path: a file with one key a line, or a folder of such files."""
-    return [key for file in _key_files(path) for key in _keys_in(file)]
+    """The API keys at a path: a file with one key a line, or a folder of such files.
+
+    Raises:
+        UsageError: if they cannot be read.
+    """
+    try:
+        return [key for file in _key_files(path) for key in _keys_in(file)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read API keys from {path}: {error}.", hint="Write one key a line.") from error
 
 
 def _keys_in(file: Path) -> list[str]:

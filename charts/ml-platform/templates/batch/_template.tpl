@@ -42,18 +42,10 @@ template:
     {{- end }}
     containers:
       - name: batch
-        {{- include "mlplat.container" . | nindent 8 }}
+        {{- include "mlplat.container" (list .) | nindent 8 }}
         args:
           - batch
-          - --model
-          - {{ include "mlplat.model" . | quote }}
-          {{- if .Values.model.alias }}
-          - --alias
-          - {{ .Values.model.alias | quote }}
-          {{- else }}
-          - --version
-          - {{ .Values.model.version | quote }}
-          {{- end }}
+          {{- include "mlplat.which" . | nindent 10 }}
           - --input
           - {{ $b.input | quote }}
           - --output
@@ -73,7 +65,7 @@ template:
           {{- toYaml . | nindent 10 }}
           {{- end }}
         env:
-          {{- include "mlplat.jobNameEnv" . | nindent 10 }}
+          {{- include "mlplat.jobNameEnv" "JOB_NAME" | nindent 10 }}
           {{- include "mlplat.env" (list . $b) | nindent 10 }}
         {{- with include "mlplat.envFrom" (list . $b) }}
         envFrom:

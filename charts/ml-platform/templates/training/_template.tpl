@@ -33,11 +33,7 @@ template:
     {{- end }}
     containers:
       - name: train
-        {{- if $v.image }}
-        {{- include "mlplat.container" $root | replace (include "mlplat.image" $root | quote) ($v.image | quote) | nindent 8 }}
-        {{- else }}
-        {{- include "mlplat.container" $root | nindent 8 }}
-        {{- end }}
+        {{- include "mlplat.container" (list $root $v.image) | nindent 8 }}
         {{- with $v.command }}
         command:
           {{- toYaml . | nindent 10 }}
@@ -54,8 +50,7 @@ template:
           {{- toYaml . | nindent 10 }}
           {{- end }}
         env:
-          - name: MLPLAT_RUN
-            valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}
+          {{- include "mlplat.jobNameEnv" "MLPLAT_RUN" | nindent 10 }}
           {{- include "mlplat.training.env" . | nindent 10 }}
           {{- include "mlplat.env" (list $root $v) | nindent 10 }}
         {{- with include "mlplat.envFrom" (list $root $v) }}
