@@ -14,7 +14,7 @@ from mlplat.errors import MlplatError, NoStoreError, NotFoundError, OverloadedEr
 from mlplat.metrics import ServeMetrics
 from mlplat.runtime.batcher import Batcher
 from mlplat.runtime.predictor import Predictor
-from mlplat.serve.drift import DriftWindow
+from mlplat.serve.drift import Drift, DriftMonitor, DriftWindow
 from mlplat.serve.memory import available_bytes, fits
 from mlplat.store import Cache, Store, open_store
 
@@ -93,6 +93,7 @@ class Lifecycle:
         self._store: Store | None = None
         self._refused: tuple[str, float] | None = None
         self._noted = ""
+        self._drift = DriftMonitor()
 
     @property
     def ready(self) -> bool:
@@ -114,11 +115,13 @@ class Lifecycle:
             raise OverloadedError(f"Not ready: {self.reason}.", hint="Try again when /ready says so.")
         return self.current
 
-    async def measure_drift(self) -> None:
-        """Bring the gauges of drift up to date, in a thread."""
-        if self.current is not None:
-            drift = await asyncio.to_thread(self.current.drift.sample().measure)
-            self._metrics.set_drift(drift.rows, drift.features, drift.predictions)
+    async def measure_drift(self) -> Drift | None:
+        """The drift of the version that serves, measured lately, and in the gauges; None if none serves yet."""
+        if self.current is None:
+            return None
+        drift = await self._drift.measure(self.current.drift)
+        self._metrics.set_drift(drift.rows, drift.indices, drift.prediction_index)
+        return drift
 
     def drain(self) -> None:
         """Note that the server is about to end; it serves on until then."""
