@@ -118,8 +118,30 @@ class RequestError(MlplatError):
         self.code = code
 
 
+class MethodError(RequestError):
+    """A method that is not allowed at a path; `allowed` names those that are."""
+
+    def __init__(self, method: str, path: str, allowed: str) -> None:
+        super().__init__(
+            f"{method[:20]} is not allowed at {path[:200]}, only {allowed}; see /docs.",
+            status=405,
+            code="method_not_allowed",
+        )
+        self.allowed = allowed
+
+
 class OverloadedError(MlplatError):
-    """The server cannot answer within its deadline, or is not ready."""
+    """The server cannot answer within its deadline, or is not ready.
+
+    Args:
+        message: one sentence.
+        hint: what to do about it.
+        retry_after: seconds after which another try may be worth it.
+    """
 
     status = 503
     code = "unavailable"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = max(1, retry_after)

@@ -1,21 +1,49 @@
-"""The metrics of the serving process, in a registry of their own."""
+"""The metrics of the serving process: counted in plain numbers, and made into Prometheus's when they are scraped."""
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double what is scraped, and no dashboard draws them
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+
+class Distribution:
+    """Counts of values between bounds: a histogram that costs a tenth of Prometheus's own to add to."""
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def add_to(self, family: HistogramMetricFamily, labels: list[str]) -> None:
+        """Give what was counted so far to Prometheus."""
+        total = 0
+        buckets = []
+        for bound, count in zip((*self._bounds, math.inf), list(self._counts), strict=True):
+            total += count
+            buckets.append(("+Inf" if bound == math.inf else str(float(bound)), total))
+        family.add_metric(labels, buckets, self._sum)
 
 
 class ServeMetrics:
@@ -24,17 +52,6 @@ class ServeMetrics:
     def __init__(self) -> None:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self.requests = Counter(
-            "mlplat_requests", "Requests by route and status.", ("route", "status"), registry=registry
-        )
-        self.seconds = Histogram(
-            "mlplat_request_seconds",
-            "Time to answer, by route.",
-            ("route",),
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
-        self.rows = Counter("mlplat_predicted_rows", "Rows predicted, by version.", ("version",), registry=registry)
         self.ready = Gauge("mlplat_ready", "1 while the server is ready.", registry=registry)
         self.model = Gauge(
             "mlplat_model_info", "1 for the version being served.", ("model", "version"), registry=registry
@@ -43,6 +60,7 @@ class ServeMetrics:
             "mlplat_model_loads", "Attempts to load a version, by outcome.", ("outcome",), registry=registry
         )
         self.load_seconds = Gauge("mlplat_model_load_seconds", "Time that the last load took.", registry=registry)
+        self.swaps = Counter("mlplat_model_swaps", "Times that another version took over.", registry=registry)
         self.drift_rows = Gauge("mlplat_drift_rows", "Latest rows that drift is measured on.", registry=registry)
         self.feature_drift = Gauge(
             "mlplat_feature_drift",
@@ -55,7 +73,36 @@ class ServeMetrics:
             "Population stability index of the predictions against those of the training data.",
             registry=registry,
         )
+        registry.register(self)
         self._registry = registry
+        self._requests: dict[tuple[str, str, int], int] = defaultdict(int)
+        self._seconds: dict[str, Distribution] = defaultdict(lambda: Distribution(LATENCY_BUCKETS))
+        self._rows: dict[str, int] = defaultdict(int)
+        self._batch = Distribution(ROW_BUCKETS)
+        self._run = Distribution(LATENCY_BUCKETS)
+        self._stages = {stage: Distribution(LATENCY_BUCKETS) for stage in ("preprocess", "predict", "postprocess")}
+        self.model_name = ""
+
+    def answered(self, protocol: str, version: str, status: int, seconds: float) -> None:
+        """Count an answered request. `protocol` is "http" for what is no prediction; it then has no version."""
+        self._requests[protocol, version, status] += 1
+        self._seconds[protocol].add(seconds)
+
+    def predicted(self, version: str, rows: int) -> None:
+        """Count rows that were predicted."""
+        self._rows[version] += rows
+
+    def ran(self, rows: int, seconds: float) -> None:
+        """Count a run of the model."""
+        self._batch.add(rows)
+        self._run.add(seconds)
+
+    def stages(self, preprocess: float, predict: float, postprocess: float) -> None:
+        """Count how long a request was decoded, waited for its prediction, and was encoded and sent."""
+        stages = self._stages
+        stages["preprocess"].add(preprocess)
+        stages["predict"].add(predict)
+        stages["postprocess"].add(postprocess)
 
     def set_drift(self, rows: int, features: Mapping[str, float], predictions: float | None) -> None:
         """Drift of the version that serves: on how many rows, of each feature, and of the predictions if measured."""
@@ -64,6 +111,35 @@ class ServeMetrics:
         for feature, index in features.items():
             self.feature_drift.labels(feature).set(index)
         self.prediction_drift.set(math.nan if predictions is None else predictions)
+
+    def collect(self) -> Iterator[Metric]:
+        """What was counted in plain numbers, for the registry."""
+        requests = CounterMetricFamily(
+            "mlplat_requests", "Requests by protocol, version and status.", labels=("protocol", "version", "status")
+        )
+        for (protocol, version, status), count in list(self._requests.items()):
+            requests.add_metric((protocol, version, str(status)), count)
+        yield requests
+        seconds = HistogramMetricFamily("mlplat_request_seconds", "Time to answer.", labels=("protocol",))
+        for protocol, distribution in list(self._seconds.items()):
+            distribution.add_to(seconds, [protocol])
+        yield seconds
+        rows = CounterMetricFamily("mlplat_predicted_rows", "Rows predicted, by version.", labels=("version",))
+        for version, count in list(self._rows.items()):
+            rows.add_metric((version,), count)
+        yield rows
+        batch = HistogramMetricFamily("mlplat_batch_rows", "Rows of a run of the model.", labels=())
+        self._batch.add_to(batch, [])
+        yield batch
+        run = HistogramMetricFamily("mlplat_run_seconds", "Time of a run of the model.", labels=())
+        self._run.add_to(run, [])
+        yield run
+        for stage, distribution in self._stages.items():  # the names of KServe's model server, for its dashboards
+            family = HistogramMetricFamily(
+                f"request_{stage}_seconds", f"Time to {stage} a request.", labels=("model_name",)
+            )
+            distribution.add_to(family, [self.model_name])
+            yield family
 
     def exposition(self) -> bytes:
         """All of them in the Prometheus text format."""

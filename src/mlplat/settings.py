@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+KiB = 1024
 MiB = 1024 * 1024
 
 
@@ -109,9 +110,17 @@ class ServeSettings(WhichVersion):
     poll_seconds: float = Field(5.0, gt=0, description="How often to look whether the alias moved.")
     max_rows: int = Field(10_000, ge=1, description="Rows that one request may hold.")
     max_body_bytes: int = Field(16 * MiB, ge=1, description="Bytes that the body of a request may have.")
-    body_seconds: float = Field(10.0, gt=0, description="Time within which a body must arrive.")
+    max_head_bytes: int = Field(16 * KiB, ge=1024, description="Bytes that the headers of a request may have.")
+    receive_seconds: float = Field(
+        10.0, gt=0, description="Time within which a request must arrive, and its answer be taken."
+    )
+    max_connections: int = Field(8192, ge=1, description="Connections that may be open; more are told to come back.")
     max_horizon: int = Field(1000, ge=1, description="Steps that one forecast may look ahead.")
-    deadline_seconds: float = Field(30.0, gt=0, description="Time within which a prediction must be answered.")
+    deadline_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="Time within which a prediction must be answered; the header X-Request-Timeout may ask for less.",
+    )
     max_waiting: int = Field(1024, ge=1, description="Requests that may wait for a prediction; more get a 503.")
     drain_seconds: float = Field(20.0, ge=0, description="After SIGTERM, serve on for so long before closing.")
     drain_unready: bool = Field(

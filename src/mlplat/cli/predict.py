@@ -50,20 +50,24 @@ def answer(body: bytes, settings: WhichVersion) -> bytes:
         RequestError: if the body is not as expected.
         NotFoundError: if there is no such version.
     """
+    from mlplat.bundle.features import TENSOR
+    from mlplat.bundle.prediction import Prediction
     from mlplat.runtime.predictor import Predictor
-    from mlplat.serve.decode import Limits, decode, encode_columns
-    from mlplat.serve.encode import encode, encode_forecast
+    from mlplat.serve.protocols import Limits, Plain, Request
     from mlplat.store import Cache, open_store
 
     store = open_store(settings.store, create=False)
     version = store.resolve(settings.model, version=settings.version, alias=settings.alias)
     manifest = store.manifest(settings.model, version)
-    question = decode(body, manifest.features, manifest.task, Limits())
-    inputs = encode_columns(question, manifest.features)
+    protocol = Plain(manifest, Limits())
+    question = protocol.decode(Request({}, b"", body))
     files = Cache(settings.cache, max_bytes=settings.cache_bytes).fetch(store, manifest, [manifest.model_file])
     predictor = Predictor.load(
         manifest, files[manifest.model_file], threads=settings.threads, allow_pickle=settings.allow_pickle
     )
-    if question.series is not None and question.horizon is not None:
-        return encode_forecast(predictor.forecast(np.asarray(question.series), question.horizon), manifest)
-    return encode(question, predictor.predict(inputs), manifest)
+    if question.horizon is None:
+        prediction = predictor.predict(question.inputs)
+    else:
+        values = predictor.forecast(question.inputs[TENSOR][0], question.horizon)
+        prediction = Prediction(np.asarray(values, dtype=np.float32))
+    return protocol.encode(question, prediction, 0).body

@@ -2,173 +2,282 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from math import ceil
 
 import numpy as np
 
 from mlplat.bundle.features import Inputs
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import OverloadedError
+from mlplat.runtime.cost import Cost
 
-T = TypeVar("T")
+Note = Callable[[Inputs, Prediction, float], None]
 
 INLINE_SECONDS = 0.005
 """A run expected to take longer leaves the event loop for a thread, so that health checks are answered meanwhile."""
 
+RUN_SECONDS = 0.1
+"""So many rows are joined that a run is expected to take no longer, so that the first of many is soon answered."""
 
-class _Waiting:
-    __slots__ = ("future", "inputs", "rows")
 
-    def __init__(self, inputs: Inputs, rows: int, future: asyncio.Future[Prediction]) -> None:
-        self.inputs = inputs
-        self.rows = rows
-        self.future = future
+class Job(ABC):
+    """A request that waits for its prediction. Exactly one of `answer` and `fail` is called, once, from the loop.
+
+    Attributes:
+        inputs: encoded rows, [rows, ...] each.
+        rows: how many.
+        deadline: until when it must be answered, in the loop's time.
+        waiting: it is in the queue.
+        settled: it was answered, it failed, or nobody waits for it any more.
+    """
+
+    __slots__ = ("deadline", "inputs", "rows", "settled", "timer", "waiting")
+
+    def __init__(self) -> None:
+        self.inputs: Inputs = {}
+        self.rows = 0
+        self.deadline = float("inf")
+        self.waiting = False
+        self.settled = False
+        self.timer: asyncio.TimerHandle | None = None
+
+    @abstractmethod
+    def answer(self, prediction: Prediction, first: int) -> None:
+        """Take the prediction of a run; the job's own rows begin at `first`. Raises nothing."""
+
+    @abstractmethod
+    def fail(self, error: Exception) -> None:
+        """Take the error of a run. Raises nothing."""
 
 
 class Batcher:
-    """Collects requests and runs them together. Belongs to one event loop.
+    """Collects jobs and runs them together. Belongs to one event loop.
 
     Args:
         predict: encoded rows to predictions; called from the loop or from one thread, never from both at once.
-        seconds_per_row: what a run was measured to take, to begin with.
-        max_rows: rows of one run; a single larger request still runs whole.
-        max_waiting: requests that may wait; one more is refused.
+        cost: what a run is expected to take.
+        max_rows: rows of one run; a single larger job still runs whole.
+        max_waiting: jobs that may wait; one more is refused.
+        note: is told the inputs, the prediction and the seconds of each run, where it ran.
     """
 
     def __init__(
         self,
         predict: Callable[[Inputs], Prediction],
         *,
-        seconds_per_row: float = 0.0,
+        cost: Cost,
         max_rows: int = 4096,
         max_waiting: int = 1024,
+        note: Note | None = None,
     ) -> None:
         self._predict = predict
-        self._seconds_per_row = seconds_per_row
+        self._cost = cost
         self._max_rows = max_rows
         self._max_waiting = max_waiting
-        self._waiting: deque[_Waiting] = deque()
+        self._note = note
+        self._queue: deque[Job] = deque()
+        self._waiting = 0
+        self._rows_waiting = 0
         self._busy = False
+        self._running: list[Job] | None = None
+        self._rows_running = 0
         self._calls = 0
         self._thread: ThreadPoolExecutor | None = None
+        self._closed = False
 
-    async def predict(self, inputs: Inputs, rows: int) -> Prediction:
-        """Predict `rows` encoded rows.
+    def submit(self, job: Job) -> None:
+        """Let a job wait for the next run.
 
         Raises:
-            OverloadedError: if too many requests wait already.
+            OverloadedError: if too many jobs wait already, or it would be answered after its deadline.
         """
-        if len(self._waiting) >= self._max_waiting:
-            raise OverloadedError(f"{len(self._waiting)} requests wait already.", hint="Try again in a second.")
+        if self._waiting >= self._max_waiting:
+            raise _full(self._waiting, self._wait(0))
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(inputs, rows, loop.create_future())
-        self._waiting.append(waiting)
+        if self._running is not None:
+            wait = self._wait(job.rows)
+            if loop.time() + wait > job.deadline:
+                raise OverloadedError(
+                    f"The answer would take about {wait:.1f} s, longer than the deadline.",
+                    hint="Try again later.",
+                    retry_after=ceil(wait),
+                )
+            self._arm(job, loop)
+        job.waiting = True
+        self._waiting += 1
+        self._rows_waiting += job.rows
+        self._queue.append(job)
         if not self._busy:
             self._busy = True
             loop.call_soon(self._run)
-        return await waiting.future
 
-    async def call(self, function: Callable[[], T]) -> T:
-        """Run what is no batch, such as a forecast of many steps, in the thread, after what waits there.
+    def forget(self, job: Job) -> None:
+        """Free the place of a job whose client went away."""
+        if not job.settled:
+            self._settle(job)
+            job.inputs = {}
+
+    def call(self, job: Job, function: Callable[[], Prediction]) -> None:
+        """Answer a job by what is no batch, such as a forecast of many steps, in the thread, after what waits there.
 
         Raises:
             OverloadedError: if too many such calls wait already.
         """
         if self._calls >= self._max_waiting:
-            raise OverloadedError(f"{self._calls} requests wait already.", hint="Try again in a second.")
+            raise _full(self._calls, 1.0)
         self._calls += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._started_thread(), function)
-        finally:
-            self._calls -= 1
+        loop = asyncio.get_running_loop()
+        self._arm(job, loop)
+        called = loop.run_in_executor(self._started_thread(), function)
+        called.add_done_callback(partial(self._called, job))
 
     def close(self) -> None:
-        """End the thread, once nothing waits any more."""
-        if self._thread is not None:
+        """End the thread as soon as nothing waits any more."""
+        self._closed = True
+        self._end_thread()
+
+    def _end_thread(self) -> None:
+        if self._closed and self._thread is not None and not self._busy and not self._calls:
             self._thread.shutdown(wait=False)
             self._thread = None
 
+    def _called(self, job: Job, done: asyncio.Future[Prediction]) -> None:
+        self._calls -= 1
+        error = done.exception()
+        if isinstance(error, Exception):
+            self._fail([job], error)
+        else:
+            self._share([job], done.result())
+        self._end_thread()
+
+    def _wait(self, rows: int) -> float:
+        """Seconds until all that waits or runs now, and `rows` more, are expected to be answered."""
+        return self._cost.seconds(self._rows_running) + self._cost.seconds(self._rows_waiting + rows)
+
     def _run(self) -> None:
-        batch = self._take()
+        batch, rows = self._take()
         if not batch:
             self._busy = False
+            self._end_thread()
             return
-        rows = sum(waiting.rows for waiting in batch)
-        if rows * self._seconds_per_row <= INLINE_SECONDS:
-            self._answer(batch, rows)
+        inputs = _join(batch)
+        if self._cost.seconds(rows) <= INLINE_SECONDS:
+            try:
+                prediction = self._timed(inputs, rows)
+            except Exception as error:  # noqa: BLE001 - each request gets it
+                self._fail(batch, error)
+            else:
+                self._share(batch, prediction)
             self._again()
             return
         loop = asyncio.get_running_loop()
-        inputs = _join([waiting.inputs for waiting in batch])
+        self._running, self._rows_running = batch, rows
+        for job in (*batch, *self._queue):
+            self._arm(job, loop)
         running = loop.run_in_executor(self._started_thread(), self._timed, inputs, rows)
-        running.add_done_callback(lambda done: self._finish(batch, done))
+        running.add_done_callback(self._finish)
 
     def _started_thread(self) -> ThreadPoolExecutor:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
         return self._thread
 
-    def _take(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    def _take(self) -> tuple[list[Job], int]:
+        """The jobs of the next run, and their rows."""
+        batch: list[Job] = []
         rows = 0
-        while self._waiting:
-            first = self._waiting[0]
-            if first.future.done():  # its client went away, or its deadline passed
-                self._waiting.popleft()
-                continue
-            if batch and rows + first.rows > self._max_rows:
-                break
-            batch.append(self._waiting.popleft())
-            rows += first.rows
-        return batch
-
-    def _answer(self, batch: list[_Waiting], rows: int) -> None:
-        try:
-            prediction = self._timed(_join([waiting.inputs for waiting in batch]), rows)
-        except Exception as error:  # noqa: BLE001 - each request gets it
-            _fail(batch, error)
-        else:
-            _share(batch, prediction)
+        most = min(self._max_rows, self._cost.rows(RUN_SECONDS))
+        queue = self._queue
+        while queue:
+            job = queue[0]
+            if job.waiting:
+                if batch and rows + job.rows > most:
+                    break
+                job.waiting = False
+                self._waiting -= 1
+                rows += job.rows
+                batch.append(job)
+            queue.popleft()
+        self._rows_waiting -= rows
+        return batch, rows
 
     def _timed(self, inputs: Inputs, rows: int) -> Prediction:
         start = time.perf_counter()
         prediction = self._predict(inputs)
-        self._seconds_per_row = 0.8 * self._seconds_per_row + 0.2 * (time.perf_counter() - start) / rows
+        seconds = time.perf_counter() - start
+        self._cost.learn(rows, seconds)
+        if self._note is not None:
+            self._note(inputs, prediction, seconds)
         return prediction
 
-    def _finish(self, batch: list[_Waiting], done: asyncio.Future[Prediction]) -> None:
+    def _finish(self, done: asyncio.Future[Prediction]) -> None:
+        batch, self._running, self._rows_running = self._running or [], None, 0
         error = done.exception()
-        if error is not None:
-            _fail(batch, error)
+        if isinstance(error, Exception):
+            self._fail(batch, error)
         else:
-            _share(batch, done.result())
+            self._share(batch, done.result())
         self._again()
 
     def _again(self) -> None:
-        if self._waiting:
+        if self._queue:
             asyncio.get_running_loop().call_soon(self._run)
         else:
             self._busy = False
+            self._end_thread()
+
+    def _share(self, batch: list[Job], prediction: Prediction) -> None:
+        first = 0
+        for job in batch:
+            if not job.settled:
+                self._settle(job)
+                job.answer(prediction, first)
+            first += job.rows
+
+    def _fail(self, batch: list[Job], error: Exception) -> None:
+        for job in batch:
+            if not job.settled:
+                self._settle(job)
+                job.fail(error)
+
+    def _arm(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the job fail at its deadline: only where a run leaves the loop does anything wait that long."""
+        if job.timer is None and not job.settled:
+            job.timer = loop.call_at(job.deadline, self._expire, job)
+
+    def _expire(self, job: Job) -> None:
+        self._settle(job)
+        wait = self._wait(0)
+        job.fail(
+            OverloadedError(
+                "There was no prediction before the deadline.", hint="Try again later.", retry_after=ceil(wait)
+            )
+        )
+
+    def _settle(self, job: Job) -> None:
+        """Note that a job needs no answer any more."""
+        job.settled = True
+        if job.waiting:
+            job.waiting = False
+            self._waiting -= 1
+            self._rows_waiting -= job.rows
+            if len(self._queue) > 2 * self._max_waiting:  # a run takes long, and many come and go meanwhile
+                self._queue = deque(waiting for waiting in self._queue if waiting.waiting)
+        if job.timer is not None:
+            job.timer.cancel()
+            job.timer = None
 
 
-def _join(parts: list[Inputs]) -> Inputs:
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _join(batch: list[Job]) -> Inputs:
+    if len(batch) == 1:
+        return batch[0].inputs
+    return {name: np.concatenate([job.inputs[name] for job in batch]) for name in batch[0].inputs}
 
 
-def _share(batch: list[_Waiting], prediction: Prediction) -> None:
-    start = 0
-    for waiting in batch:
-        if not waiting.future.done():
-            waiting.future.set_result(prediction.rows(start, start + waiting.rows))
-        start += waiting.rows
-
-
-def _fail(batch: list[_Waiting], error: BaseException) -> None:
-    for waiting in batch:
-        if not waiting.future.done():
-            waiting.future.set_exception(error)
+def _full(waiting: int, wait: float) -> OverloadedError:
+    return OverloadedError(f"{waiting} requests wait already.", hint="Try again later.", retry_after=ceil(wait))

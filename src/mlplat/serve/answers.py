@@ -1,4 +1,4 @@
-"""Errors as answers: `{"error": ..., "code": ...}` with the right status, on every route."""
+"""Errors of the ASGI application as answers: `{"error": ..., "code": ...}` with the right status, on every route."""
 
 from typing import Any
 
@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from mlplat import logs
 from mlplat.errors import MlplatError
+from mlplat.serve.protocols import Plain
+from mlplat.serve.service import FAILED, error_headers
 
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -25,14 +27,11 @@ class JSONAnswer(Response):
 
 def error_response(error: MlplatError) -> JSONAnswer:
     """The answer that an error of ours gives."""
-    headers = {}
-    if error.status == 503:
-        headers["Retry-After"] = "1"
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    if error.status in {408, 413}:
-        headers["Connection"] = "close"  # the rest of the body is not read
-    return JSONAnswer({"error": str(error), "code": error.code}, error.status, headers)
+    answer = JSONAnswer(Plain.error(error).body, error.status)
+    for line in error_headers(error).decode("latin-1").splitlines():
+        name, _, value = line.partition(": ")
+        answer.headers[name] = value
+    return answer
 
 
 async def on_mlplat_error(_: Request, error: Exception) -> Response:
@@ -59,4 +58,4 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 async def on_failure(_: Request, error: Exception) -> Response:
     """Handler of everything unforeseen; the details go to the log, not to the client."""
     logs.get().error("request_failed", exc_info=error)
-    return JSONAnswer({"error": "The server failed; its log says why.", "code": "internal"}, 500)
+    return error_response(FAILED)

@@ -1,18 +1,35 @@
 """`/docs` and `/openapi.json`: the routes, with the columns of the model that serves. Nothing from other hosts."""
 
-from importlib import resources
+import importlib.util
+from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
-from mlplat.bundle.features import Column, takes_missing
-from mlplat.bundle.manifest import Manifest
+from mlplat import __version__
 from mlplat.serve.answers import JSONAnswer
-from mlplat.serve.lifecycle import Lifecycle
+from mlplat.serve.lifecycle import Lifecycle, Served
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>API of the model server</title>
+<link rel="icon" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="docs"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+
+START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#docs", deepLinking: true, tryItOutEnabled: true});'
 
 ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -20,112 +37,64 @@ ASSETS = {
     "favicon-32x32.png": "image/png",
 }
 
-JSON_TYPES = {"numeric": "number", "boolean": "boolean", "date": "string", "category": "string", "string": "string"}
-
-ERROR = {
-    "type": "object",
-    "properties": {"error": {"type": "string"}, "code": {"type": "string"}},
-    "required": ["error", "code"],
+PROBES = {
+    "/health": ("Whether the process lives.", {"200": "it does"}),
+    "/ready": (
+        "Whether exactly the wanted version is loaded, checked and warm.",
+        {"200": "it is", "503": "not yet, and why"},
+    ),
+    "/metrics": ("Metrics for Prometheus.", {"200": "the text format"}),
+    "/version": ("This release, and the model and version that serve.", {"200": "what is running"}),
 }
 
 
-def add_docs(app: FastAPI, lifecycle: Lifecycle) -> None:
-    """Add the page, its files and the OpenAPI document to `app`."""
+def docs_routes(lifecycle: Lifecycle) -> list[Route]:
+    """The page, its files and the OpenAPI document."""
 
     async def page(_: Request) -> Response:
-        return get_swagger_ui_html(
-            openapi_url="openapi.json",
-            title=f"{lifecycle.source.model} - ml-platform",
-            swagger_js_url="docs/swagger-ui-bundle.js",
-            swagger_css_url="docs/swagger-ui.css",
-            swagger_favicon_url="docs/favicon-32x32.png",
-            swagger_ui_parameters={"tryItOutEnabled": True},
-        )
+        return Response(PAGE, media_type="text/html")
+
+    async def start(_: Request) -> Response:
+        return Response(START, media_type="text/javascript")
 
     async def document(_: Request) -> Response:
-        served = lifecycle.current
-        return JSONAnswer(openapi(app, served.manifest if served is not None else None))
+        return JSONAnswer(openapi(lifecycle.source.model, lifecycle.current))
 
-    def add_asset(name: str, media_type: str) -> None:
-        async def asset(_: Request) -> Response:
-            file = resources.files("fastapi_swagger.resources") / name
-            return Response(file.read_bytes(), media_type=media_type)
+    def asset(name: str, media_type: str) -> Route:
+        async def send(_: Request) -> Response:
+            return Response((_assets() / name).read_bytes(), media_type=media_type)
 
-        app.add_api_route(f"/docs/{name}", asset, include_in_schema=False)
+        return Route(f"/docs/{name}", send)
 
-    app.add_api_route("/docs", page, include_in_schema=False)
-    app.add_api_route("/openapi.json", document, include_in_schema=False)
-    for name, media_type in ASSETS.items():
-        add_asset(name, media_type)
-
-
-def openapi(app: FastAPI, manifest: Manifest | None) -> dict[str, Any]:
-    """The OpenAPI document; with the columns and an example of the version that serves, if there is one."""
-    document = get_openapi(
-        title=app.title if manifest is None else f"{manifest.model} {manifest.version}",
-        version=app.version,
-        routes=app.routes,
-        description="Predictions of one model version.",
-    )
-    predict = document["paths"]["/predict"]["post"]
-    predict["requestBody"] = {"required": True, "content": {"application/json": _body(manifest)}}
-    for status, what in {
-        "400": "not JSON, or not an object",
-        "401": "no valid API key",
-        "413": "the body is too large",
-        "415": "not application/json",
-        "422": "a row, column or value is not as expected",
-        "503": "not ready, or too busy",
-    }.items():
-        predict["responses"][status] = {"description": what, "content": {"application/json": {"schema": ERROR}}}
-    return document
+    return [
+        Route("/docs", page),
+        Route("/docs/start.js", start),
+        Route("/openapi.json", document),
+        *(asset(name, media_type) for name, media_type in ASSETS.items()),
+    ]
 
 
-def _body(manifest: Manifest | None) -> dict[str, Any]:
-    if manifest is None:
-        return {"schema": {"type": "object"}}
-    first = list(manifest.golden.rows[0])
-    if manifest.task == "forecast":
-        window = len(manifest.features.columns)
-        schema: dict[str, Any] = {
-            "type": "object",
-            "required": ["values"],
-            "properties": {
-                "values": {"type": "array", "items": {"type": "number"}, "minItems": window},
-                "horizon": {"type": "integer", "minimum": 1},
-            },
-        }
-        return {"schema": schema, "example": {"values": first, "horizon": 3}}
-    named = {column.name: _schema(column) for column in manifest.features.columns}
-    row = {"type": "array", "items": {}, "minItems": len(named), "maxItems": len(named)}
-    by_name = {"type": "object", "properties": named, "required": list(named), "additionalProperties": False}
-    schema = {
-        "anyOf": [
-            {
-                "type": "object",
-                "required": ["features"],
-                "properties": {
-                    "features": {"anyOf": [row, {"type": "array", "items": {"anyOf": [row, by_name]}}, by_name]},
-                    "return_probabilities": {"type": "boolean"},
-                },
-                "additionalProperties": False,
-            },
-            by_name,
-        ]
+def openapi(model: str, served: Served | None) -> dict[str, Any]:
+    """The OpenAPI document: of the protocols, with the columns and examples of the version that serves, if it is there."""
+    paths = {
+        path: {"get": {"summary": summary, "responses": {code: {"description": text} for code, text in codes.items()}}}
+        for path, (summary, codes) in PROBES.items()
     }
-    examples = {
-        "by position": {"value": {"features": first}},
-        "rows, with probabilities": {"value": {"features": [first, first], "return_probabilities": True}},
-        "by name": {"value": dict(zip(named, first, strict=True))},
+    title = model
+    if served is not None:
+        title = f"{model} {served.manifest.version}"
+        for protocol in served.protocols.values():
+            paths |= protocol.paths()
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": __version__, "description": "Predictions of one model version."},
+        "paths": paths,
     }
-    return {"schema": schema, "examples": examples}
 
 
-def _schema(column: Column) -> dict[str, Any]:
-    kind = JSON_TYPES[column.kind]
-    schema: dict[str, Any] = {"type": [kind, "null"] if takes_missing(column) else kind}
-    if column.kind == "date":
-        schema["format"] = "date-time"
-    if column.kind == "category":
-        schema["examples"] = list(column.categories[:10])
-    return schema
+def _assets() -> Path:
+    """Where the package with Swagger UI keeps its files; it is not imported, as that would load a framework."""
+    found = importlib.util.find_spec("fastapi_swagger")
+    if found is None or not found.submodule_search_locations:  # pragma: no cover - it is a dependency
+        raise ModuleNotFoundError("fastapi_swagger")
+    return Path(found.submodule_search_locations[0]) / "resources"

@@ -3,19 +3,25 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
+
 from mlplat import logs
+from mlplat.bundle.features import Inputs
 from mlplat.bundle.manifest import Manifest
+from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, NoStoreError, NotFoundError, OverloadedError
 from mlplat.metrics import ServeMetrics
-from mlplat.runtime.batcher import Batcher
+from mlplat.runtime.batcher import Batcher, Note
+from mlplat.runtime.cost import Cost
 from mlplat.runtime.predictor import Predictor
 from mlplat.serve.drift import Drift, DriftMonitor, DriftWindow
 from mlplat.serve.memory import available_bytes, fits
+from mlplat.serve.protocols import PROTOCOLS, Limits, Protocol
 from mlplat.store import Cache, Store, open_store
 
 FIRST_RETRY_SECONDS = 0.1
@@ -24,6 +30,11 @@ REFUSED_VERSION_SECONDS = 60.0
 """A version that failed while another serves is tried again after this time, or at once when the alias moves on."""
 
 WARM_UP_RUNS = 20
+WARM_UP_ROWS = 64
+WARM_UP_SECONDS = 0.2
+"""So long the runs of a warm-up go on at most, or one run if it takes longer."""
+
+NO_LIMITS = Limits()
 
 
 class Phase(StrEnum):
@@ -54,6 +65,7 @@ class Served:
     predictor: Predictor
     batcher: Batcher
     drift: DriftWindow
+    protocols: Mapping[type[Protocol], Protocol]
 
 
 class Lifecycle:
@@ -66,6 +78,7 @@ class Lifecycle:
         threads: processor cores of one prediction.
         poll_seconds: how often an alias is looked up.
         max_waiting: requests that may wait for a prediction.
+        limits: what one request may ask for.
         allow_pickle: whether a pickled model may be loaded.
     """
 
@@ -78,6 +91,7 @@ class Lifecycle:
         threads: int = 1,
         poll_seconds: float = 5.0,
         max_waiting: int = 1024,
+        limits: Limits = NO_LIMITS,
         allow_pickle: bool = False,
     ) -> None:
         self.source = source
@@ -89,7 +103,9 @@ class Lifecycle:
         self._threads = threads
         self._poll_seconds = poll_seconds
         self._max_waiting = max_waiting
+        self._limits = limits
         self._allow_pickle = allow_pickle
+        metrics.model_name = source.model
         self._store: Store | None = None
         self._refused: tuple[str, float] | None = None
         self._noted = ""
@@ -197,8 +213,19 @@ class Lifecycle:
             allow_pickle=self._allow_pickle,
         )
         predictor.replay()
-        batcher = Batcher(predictor.predict, seconds_per_row=warm_up(predictor), max_waiting=self._max_waiting)
-        return Served(manifest, predictor, batcher, DriftWindow(manifest))
+        drift = DriftWindow(manifest)
+        batcher = Batcher(
+            predictor.predict, cost=warm_up(predictor), max_waiting=self._max_waiting, note=self._noting(drift)
+        )
+        protocols = {protocol: protocol(manifest, self._limits) for protocol in PROTOCOLS}
+        return Served(manifest, predictor, batcher, drift, protocols)
+
+    def _noting(self, drift: DriftWindow) -> Note:
+        def note(inputs: Inputs, prediction: Prediction, seconds: float) -> None:
+            self._metrics.ran(len(prediction), seconds)
+            drift.add(inputs, prediction)
+
+        return note
 
     def _swap(self, served: Served, seconds: float) -> None:
         before, self.current = self.current, served
@@ -216,6 +243,7 @@ class Lifecycle:
             log.info("ready", model=manifest.model, version=manifest.version, seconds=round(seconds, 3))
         else:
             before.batcher.close()
+            self._metrics.swaps.inc()
             log.info(
                 "swapped",
                 model=manifest.model,
@@ -238,16 +266,26 @@ class Lifecycle:
             self.reason = reason.rstrip(".")
 
 
-def warm_up(predictor: Predictor) -> float:
-    """Run the first golden sample a few times, as serving will; seconds of the fastest run."""
+def warm_up(predictor: Predictor) -> Cost:
+    """Run the first golden sample a few times, as serving will, alone and many times over; what runs cost."""
     golden = predictor.manifest.golden
     columns = {name: values[:1] for name, values in golden.columns(predictor.manifest.features).items()}
-    inputs, _ = predictor.manifest.features.encode(columns)
-    fastest = float("inf")
+    one, _ = predictor.manifest.features.encode(columns)
+    seconds = _fastest(predictor, one)
+    if seconds > WARM_UP_SECONDS:
+        return Cost(0.0, seconds)
+    many = {name: np.repeat(values, WARM_UP_ROWS, axis=0) for name, values in one.items()}
+    return Cost.of(seconds, WARM_UP_ROWS, _fastest(predictor, many))
+
+
+def _fastest(predictor: Predictor, inputs: Inputs) -> float:
+    """Seconds of the fastest of a few runs."""
+    fastest, until = float("inf"), time.perf_counter() + WARM_UP_SECONDS
     for _ in range(WARM_UP_RUNS):
         start = time.perf_counter()
         predictor.predict(inputs)
-        fastest = min(fastest, time.perf_counter() - start)
-        if fastest > 1.0:
+        end = time.perf_counter()
+        fastest = min(fastest, end - start)
+        if end > until:
             break
     return fastest

@@ -1,9 +1,12 @@
 """The serving process: a socket, a server that drains, and everything it needs, put together."""
 
+import asyncio
 import signal
 import socket
 import time
+from functools import partial
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
@@ -11,16 +14,21 @@ from mlplat import logs
 from mlplat.bundle import names
 from mlplat.errors import MlplatError
 from mlplat.metrics import ServeMetrics
-from mlplat.serve.app import Rules, create_app
-from mlplat.serve.body import BodyLimits
-from mlplat.serve.decode import Limits
+from mlplat.serve.app import create_app
+from mlplat.serve.connection import Connection, ConnectionLimits
 from mlplat.serve.keys import KeyRing
 from mlplat.serve.lifecycle import Lifecycle, Source
+from mlplat.serve.protocols import Limits
+from mlplat.serve.service import Service
 from mlplat.settings import ServeSettings
 from mlplat.store import Cache
 
 FINISH_SECONDS = 5
 """Beyond the deadline of a request, how long the end may take before connections are cut."""
+
+
+SWEEP_TICKS = 3
+"""Tenths of a second between looks at which connections have been idle, slow or stalled for too long."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -55,6 +63,11 @@ class DrainingServer(uvicorn.Server):
         """Uvicorn's hook, called ten times a second."""
         if self._close_at is not None and time.monotonic() >= self._close_at:
             self.should_exit = True
+        if counter % SWEEP_TICKS == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.sweep(now)
         return await super().on_tick(counter)
 
 
@@ -96,24 +109,33 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         threads=settings.threads,
         poll_seconds=settings.poll_seconds,
         max_waiting=settings.max_waiting,
+        limits=Limits(settings.max_rows, settings.max_horizon),
         allow_pickle=settings.allow_pickle,
     )
-    rules = Rules(
-        Limits(settings.max_rows, settings.max_horizon),
-        BodyLimits(settings.max_body_bytes, settings.body_seconds),
-        settings.deadline_seconds,
-        settings.drain_unready,
-    )
     keys = KeyRing(() if settings.api_keys is None else settings.api_keys.split(","), settings.api_keys_path)
+    service = Service(
+        lifecycle,
+        keys,
+        metrics,
+        deadline=settings.deadline_seconds,
+        body_bytes=settings.max_body_bytes,
+        drain_unready=settings.drain_unready,
+    )
+    limits = ConnectionLimits(
+        head_bytes=settings.max_head_bytes,
+        body_bytes=settings.max_body_bytes,
+        receive_seconds=settings.receive_seconds,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        connections=settings.max_connections,
+    )
     config = uvicorn.Config(
-        create_app(lifecycle, metrics, keys, rules),
-        http="httptools",
+        create_app(lifecycle, metrics, keys),
+        http=cast("type[Connection]", partial(Connection, service, limits)),
         loop="uvloop",
         lifespan="on",
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=int(settings.deadline_seconds) + FINISH_SECONDS,
     )
     return DrainingServer(config, lifecycle, settings.drain_seconds)

@@ -1,0 +1,437 @@
+"""One connection: predictions and probes are parsed, answered and written here, below ASGI; the rest goes on to it.
+
+A subclass of uvicorn's protocol on httptools, chosen by uvicorn's public `http=` option. What it takes from it is its
+parser, its cycles for ASGI, its order of pipelined requests and its flow control; a test names each hook. What it adds
+are the limits: bytes of a head, bytes of a body, and the time in which a request must arrive, an answer must be
+taken, and an idle connection may stay.
+"""
+
+import socket
+from collections import deque
+from dataclasses import dataclass
+from math import inf
+from typing import Any, NoReturn
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from mlplat.errors import MlplatError, OverloadedError, RequestError
+from mlplat.serve.exchange import Exchange
+from mlplat.serve.protocols import Answer
+from mlplat.serve.service import Service
+
+LINGER_SECONDS = 2.0
+"""So long a connection that ends is still read, so that the client sees the answer and not a reset."""
+
+CALM_SECONDS = 0.2
+"""So long a connection is not read after its request was too much, so that refusing does not cost what serving needs."""
+
+CHUNK_OVERHEAD = 64
+"""Bytes of framing that a chunk of a body may have on average; more is no honest client."""
+
+SPARE_CONNECTIONS = 100
+"""Beyond the most connections, so many are still taken, for probes and to say no."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Bytes and seconds that one connection may take.
+
+    Attributes:
+        head_bytes: of a request's line and headers.
+        body_bytes: of a body.
+        receive_seconds: within which a request must arrive, and an answer be taken.
+        keep_alive_seconds: that an idle connection is kept.
+        connections: that may be open at once.
+    """
+
+    head_bytes: int = 16 * 1024
+    body_bytes: int = 16 * 1024 * 1024
+    receive_seconds: float = 10.0
+    keep_alive_seconds: float = 75.0
+    connections: int = 8192
+
+
+class Connection(HttpToolsProtocol):
+    """A client's connection."""
+
+    cycle: Any  # an Exchange, or uvicorn's own for ASGI
+    pipeline: deque[tuple[Any, Any]]
+    parser: Any
+
+    def __init__(self, service: Service, limits: ConnectionLimits, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self.service = service
+        self._limits = limits
+        self._due = inf  # when it has been idle, slow or stalled for too long, in the loop's time
+        self._receiving = False  # within a request
+        self._in_head = False
+        self._pending = 0  # bytes that have come and belong to no body: of a head, or of what frames chunks
+        self._bulk = False  # bytes have come that may hold a head which is too large
+        self._discarding = False  # nothing that comes is read any more
+        self._half_closed = False  # nothing will come any more
+        self._crowded = False
+        self._ending = False
+        self._refusal: MlplatError | None = None  # raised within the parser, which takes no exceptions
+        self._default_headers: object = None
+        self._date = b""
+
+    # What asyncio calls
+
+    def connection_made(self, transport: Any) -> None:
+        """A client has connected."""
+        super().connection_made(transport)
+        self._due = self.loop.time() + self._limits.receive_seconds
+        excess = len(self.connections) - self._limits.connections
+        self._crowded = excess > 0
+        if excess > SPARE_CONNECTIONS:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone; what it waits for frees its place."""
+        for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
+            if isinstance(cycle, Exchange):
+                cycle.disconnected = True
+                self.service.forget(cycle)
+        self.pipeline.clear()
+        self.connections.discard(self)
+        if self.cycle is not None and not isinstance(self.cycle, Exchange):
+            super().connection_lost(exc)
+        self.flow.resume_writing()
+        self.parser = None
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request, or of several."""
+        if self._discarding:
+            return
+        self._pending += len(data)
+        self._bulk = self._pending > self._limits.head_bytes
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:  # declined, as any server may (RFC 9110, section 7.8)
+            rest = data[upgrade.args[0] :]
+            if rest:
+                self.data_received(rest)
+                return
+        except httptools.HttpParserError as error:
+            if self._refusal is None:
+                self._refusal = RequestError(f"This is not HTTP: {error}.", status=400, code="not_http")
+        if self._bulk and self._receiving and self._refusal is None and self._pending > self._limits.head_bytes:
+            self._refusal = _large_head(self._limits.head_bytes)
+        if self._refusal is not None and not self._discarding:
+            self._give_up(self._refusal)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it
+        """The client sends no more: it closed, or only its half. It is answered if it is there still."""
+        cycle = self.cycle
+        if self._discarding or self._receiving or not isinstance(cycle, Exchange) or cycle.response_complete:
+            return None  # closes
+        self._half_closed = True
+        if cycle.first and self.parser.get_http_version() == "1.1":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # a client that is gone answers it by a reset
+        return True
+
+    def pause_writing(self) -> None:
+        """The client takes its answers too slowly: read no more of its requests meanwhile."""
+        super().pause_writing()
+        self.flow.pause_reading()
+        self._due = self.loop.time() + self._limits.receive_seconds
+
+    def resume_writing(self) -> None:
+        """The client has taken its answers."""
+        super().resume_writing()
+        self._rest()
+        if not self.pipeline:
+            self.flow.resume_reading()
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self.url = b""
+        self.headers = []
+        self._in_head = self._receiving = True
+        self._due = self.loop.time() + self._limits.receive_seconds
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; those after a body are ignored."""
+        if self._in_head:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head of a request has arrived."""
+        self._in_head = False
+        headers = self.headers
+        if self._bulk:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
+            if size > self._limits.head_bytes:
+                self._refuse(_large_head(self._limits.head_bytes))
+        self._pending = 0
+        parser = self.parser
+        version = parser.get_http_version()
+        keep_alive = version != "1.0" and parser.should_keep_alive()
+        method = parser.get_method()
+        path = self.url.partition(b"?")[0]
+        if not path.startswith(b"/") and method != b"CONNECT":
+            path = _path_of(self.url)
+        target = self.service.targets.find(path)
+        if target is None:
+            self._hand_over()
+            return
+        exchange = Exchange(self, target, method, path, dict(headers), keep_alive=keep_alive)
+        previous, self.cycle = self.cycle, exchange
+        self.service.begin(exchange)
+        exchange.refusal = self.service.refusal(exchange) or self._refusal_of_length(exchange)
+        if previous is None or previous.response_complete:
+            exchange.first = True
+            if exchange.refusal is not None:
+                self._advance(exchange)
+            elif b"expect" in exchange.headers and version == "1.1":
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        exchange = self.cycle
+        if not isinstance(exchange, Exchange):
+            super().on_body(body)
+            return
+        self._pending -= CHUNK_OVERHEAD + len(body)
+        if exchange.response_complete or exchange.refusal is not None:
+            return
+        exchange.size += len(body)
+        if exchange.size > self._limits.body_bytes:
+            self._refuse(_large_body(self._limits.body_bytes))
+        exchange.chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        """The last byte of a request."""
+        self._receiving = False
+        self._pending = 0
+        exchange = self.cycle
+        if not isinstance(exchange, Exchange):
+            if exchange is not None:
+                super().on_message_complete()
+            self._rest()
+            return
+        exchange.whole = True
+        if exchange.first and not exchange.response_complete:
+            self._due = inf
+            self._advance(exchange)
+        else:
+            self._rest()
+
+    # What an exchange and uvicorn's cycle call
+
+    def respond(self, exchange: Exchange, status: int, answer: Answer) -> None:
+        """Write the answer of an exchange; its turn has come."""
+        exchange.response_complete = True
+        if self.transport.is_closing():
+            return
+        if self._default_headers is not self.server_state.default_headers:  # uvicorn makes them anew every second
+            self._default_headers = self.server_state.default_headers
+            self._date = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
+        body, media_type, headers = answer
+        if self._ending or self._crowded or self._half_closed or self.service.draining:
+            exchange.keep_alive = False
+        if exchange.keep_alive:
+            text = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n" % (
+                STATUS_LINE[status],
+                self._date,
+                media_type,
+                len(body),
+                headers,
+            )
+        else:
+            text = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n" % (
+                STATUS_LINE[status],
+                self._date,
+                media_type,
+                len(body),
+                headers,
+            )
+        self.transport.write(text if exchange.method == b"HEAD" else text + body)
+        if not exchange.keep_alive:
+            self._close(exchange)
+        self.on_response_complete()
+
+    def calm(self) -> None:
+        """Read no more for a moment: what came was too much."""
+        if not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_later(CALM_SECONDS, self._resume)
+
+    def on_response_complete(self) -> None:
+        """The turn of the next request has come, if there is one already."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing() or self._discarding:
+            return
+        if self.pipeline:
+            self.loop.call_soon(self._next)
+        elif self._half_closed:
+            self.transport.close()
+        else:
+            self.flow.resume_reading()
+            self._rest()
+
+    def shutdown(self) -> None:
+        """Uvicorn ends: so does the connection, after what it waits for."""
+        self._ending = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        elif self._in_head:
+            self.loop.call_later(LINGER_SECONDS, self._end)
+        else:
+            self.transport.close()
+
+    def sweep(self, now: float) -> None:
+        """End what has been idle, slow or stalled for too long; called several times a second."""
+        if self._half_closed and _gone(self.transport):
+            self.transport.abort()
+        elif now >= self._due:
+            if self.transport.is_closing() or self.flow.write_paused or self.transport.get_write_buffer_size():
+                self.transport.abort()
+            elif self._receiving and not self._discarding and not self._asgi_runs():
+                self._give_up(
+                    RequestError(
+                        f"The request did not arrive within {self._limits.receive_seconds:g} s.",
+                        status=408,
+                        code="request_timeout",
+                    )
+                )
+            else:
+                self._due = now + LINGER_SECONDS
+                self.transport.close()
+
+    # Inside
+
+    def _hand_over(self) -> None:
+        """Let uvicorn make a cycle for ASGI of the request whose head has arrived."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if isinstance(cycle, Exchange):
+            cycle.first = True
+            self._advance(cycle)
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _next(self) -> None:
+        if self.pipeline and not self.transport.is_closing():
+            cycle, app = self.pipeline.pop()
+            if not self.pipeline:
+                self.flow.resume_reading()
+            self._start_asgi_task(cycle, app)
+
+    def _advance(self, exchange: Exchange) -> None:
+        """Answer an exchange whose turn has come, as far as it has arrived."""
+        if exchange.refusal is not None:
+            if not exchange.whole and (exchange.refusal.status == 413 or b"expect" in exchange.headers):
+                exchange.keep_alive = False  # what the client does with the rest of the body is not known
+            self.service.fail(exchange, exchange.refusal)
+        elif exchange.whole:
+            self.service.answer(exchange)
+
+    def _refusal_of_length(self, exchange: Exchange) -> MlplatError | None:
+        length = exchange.headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length[:20]) > self._limits.body_bytes:
+            return _large_body(self._limits.body_bytes)
+        if self._crowded and (exchange.target is None or exchange.target.probe is None):
+            return OverloadedError("There are too many connections.", hint="Try again later.")
+        return None
+
+    def _refuse(self, refusal: MlplatError) -> NoReturn:
+        """Stop the parser from within."""
+        self._refusal = refusal
+        raise refusal
+
+    def _give_up(self, refusal: MlplatError) -> None:
+        """Answer what has arrived so far by an error, after what is before it, and read no more."""
+        self._refusal = refusal
+        cycle = self.cycle
+        in_body = self._receiving and not self._in_head
+        self._receiving = self._in_head = False
+        self._discarding = True
+        self._due = self.loop.time() + self._limits.receive_seconds
+        unfinished = cycle is not None and not cycle.response_complete
+        if in_body and not (isinstance(cycle, Exchange) and unfinished):  # it is answered already, or ASGI has begun to
+            self.transport.close()
+            return
+        if in_body and isinstance(cycle, Exchange):
+            exchange = cycle
+        else:
+            exchange = Exchange(self, None, b"", b"", {}, keep_alive=False)
+            self.service.begin(exchange)
+            self.cycle = exchange
+            if unfinished:
+                self.pipeline.appendleft((exchange, self.app))
+            else:
+                exchange.first = True
+        exchange.keep_alive = False
+        exchange.refusal = refusal
+        if exchange.first:
+            self._advance(exchange)
+
+    def _asgi_runs(self) -> bool:
+        return self.cycle is not None and not isinstance(self.cycle, Exchange) and not self.cycle.response_complete
+
+    def _close(self, exchange: Exchange) -> None:
+        """Close; if the client still sends, only our half, and let it finish."""
+        self._due = self.loop.time() + LINGER_SECONDS
+        if (exchange.whole and not self._discarding) or self._half_closed:
+            self.transport.close()
+            return
+        self._discarding = True
+        self.pipeline.clear()
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _end(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+    def _resume(self) -> None:
+        if not self.transport.is_closing() and not self.flow.write_paused and not self.pipeline:
+            self.flow.resume_reading()
+
+    def _rest(self) -> None:
+        """Nothing is under way but what the client does next."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._due = inf
+        elif not self._receiving:
+            self._due = self.loop.time() + self._limits.keep_alive_seconds
+
+
+def _path_of(url: bytes) -> bytes:
+    """The path of a URL that has scheme and host; empty if it is none."""
+    try:
+        return httptools.parse_url(url).path or b""
+    except httptools.HttpParserError:
+        return b""
+
+
+def _gone(transport: Any) -> bool:
+    """Whether the client of a half-closed connection has answered by a reset."""
+    error: int = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return error != 0
+
+
+def _large_head(most: int) -> RequestError:
+    return RequestError(f"The request's headers are larger than {most} bytes.", status=431, code="headers_too_large")
+
+
+def _large_body(most: int) -> RequestError:
+    return RequestError(
+        f"The body is larger than {most} bytes.",
+        status=413,
+        code="body_too_large",
+        hint="Split the request, or use batch scoring.",
+    )

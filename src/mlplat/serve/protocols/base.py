@@ -1,0 +1,117 @@
+"""What a wire protocol is: how a body becomes the model's inputs, and a prediction an answer."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from mlplat.bundle.features import Inputs
+from mlplat.bundle.manifest import Manifest
+from mlplat.bundle.prediction import Prediction
+from mlplat.errors import MlplatError
+
+JSON = b"application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask for."""
+
+    max_rows: int = 10_000
+    max_horizon: int = 1000
+
+
+@dataclass(slots=True)
+class Request:
+    """A request for a prediction, received whole.
+
+    Attributes:
+        headers: by lower-case name.
+        media_type: of the body, in lower case and without parameters; b"" if the client did not say.
+        body: as it was before it was compressed.
+    """
+
+    headers: Mapping[bytes, bytes]
+    media_type: bytes
+    body: bytes
+
+
+@dataclass(slots=True)
+class Question:
+    """What a request asks.
+
+    Attributes:
+        inputs: the model's inputs, encoded: [rows, ...] each.
+        rows: how many.
+        form: what the protocol needs to answer in kind.
+        horizon: how many steps to forecast from the one row, if that was said; the prediction then has so many values.
+    """
+
+    inputs: Inputs
+    rows: int
+    form: Any = None
+    horizon: int | None = None
+
+
+class Answer(NamedTuple):
+    """The body of an answer, and its headers besides the usual ones: lines that end with CRLF."""
+
+    body: bytes
+    media_type: bytes = JSON
+    headers: bytes = b""
+
+
+class Protocol(ABC):
+    """One wire protocol for one version of a model: plain functions over values, without a server.
+
+    Made when the version is loaded, so whatever can be prepared is prepared there.
+    """
+
+    name: ClassVar[str]
+    """In metrics and logs."""
+
+    media_types: ClassVar[frozenset[bytes]] = frozenset({JSON})
+    """Of the bodies that it takes; a request that does not say is taken for the protocol's own."""
+
+    def __init__(self, manifest: Manifest, limits: Limits) -> None:
+        self.manifest = manifest
+        self.limits = limits
+
+    @classmethod
+    def takes(cls, media_type: bytes) -> bool:
+        """Whether a body of this type can be read."""
+        return (
+            not media_type
+            or media_type in cls.media_types
+            or (media_type.startswith(b"application/") and media_type.endswith(b"+json"))
+        )
+
+    @abstractmethod
+    def decode(self, request: Request) -> Question:
+        """Read a request.
+
+        Raises:
+            RequestError: 400 if the body cannot be parsed, 422 naming row, column, found and expected.
+        """
+
+    @abstractmethod
+    def encode(self, question: Question, prediction: Prediction, first: int) -> Answer:
+        """The answer to a question.
+
+        Args:
+            question: from `decode`.
+            prediction: of all rows of one run of the model, which may hold those of other requests.
+            first: the row of the prediction where those of the question begin.
+
+        Raises:
+            RequestError: if what was asked for cannot be given.
+        """
+
+    @abstractmethod
+    def paths(self) -> dict[str, Any]:
+        """Its part of the OpenAPI document: path items, with examples that work."""
+
+    @staticmethod
+    @abstractmethod
+    def error(error: MlplatError) -> Answer:
+        """An error in the protocol's own shape."""
