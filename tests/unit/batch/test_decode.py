@@ -20,8 +20,8 @@ from mlplat.bundle.features import (
     StringColumn,
 )
 from mlplat.errors import RequestError
-from mlplat.serve.decode import Limits, encode_columns
-from mlplat.serve.decode import decode as decode_request
+from mlplat.serve.protocols import Limits
+from mlplat.serve.rows import RowReader
 
 FEATURES = Features(
     columns=(
@@ -60,9 +60,10 @@ def served(rows: list[dict[str, Any]]) -> list[list[float] | str]:
     """What serving makes of each row as a request of its own: the tensor, or the refusal."""
     answers: list[list[float] | str] = []
     for row in rows:
-        question = decode_request(json.dumps({"features": [row]}).encode(), FEATURES, "classification", Limits())
+        reader = RowReader(FEATURES, Limits())
+        received = json.loads(json.dumps([row]))
         try:
-            answers.append(encode_columns(question, FEATURES)["input"][0].tolist())
+            answers.append(reader.encode(reader.rows(received, "features")[0])["input"][0].tolist())
         except RequestError as error:
             answers.append(error.message)
     return answers

@@ -12,11 +12,34 @@ from hypothesis import strategies as st
 from mlplat.bundle.features import TENSOR, Inputs
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import OverloadedError
-from mlplat.runtime.batcher import Batcher
+from mlplat.runtime.batcher import Batcher, Job
+from mlplat.runtime.cost import Cost
 
 
 def rows(*values: float) -> Inputs:
     return {TENSOR: np.asarray(values, dtype=np.float32).reshape(-1, 1)}
+
+
+class Asked(Job):
+    """A job that keeps what it got."""
+
+    def __init__(self, inputs: Inputs, count: int, *, seconds: float = 60.0) -> None:
+        super().__init__()
+        loop = asyncio.get_running_loop()
+        self.inputs, self.rows, self.deadline = inputs, count, loop.time() + seconds
+        self.got: asyncio.Future[Prediction] = loop.create_future()
+
+    def answer(self, prediction: Prediction, first: int) -> None:
+        self.got.set_result(prediction.rows(first, first + self.rows))
+
+    def fail(self, error: Exception) -> None:
+        self.got.set_exception(error)
+
+
+def ask(batcher: Batcher, *values: float, seconds: float = 60.0) -> Asked:
+    job = Asked(rows(*values), len(values), seconds=seconds)
+    batcher.submit(job)
+    return job
 
 
 def doubling(runs: list[int]) -> Callable[[Inputs], Prediction]:
@@ -31,9 +54,9 @@ def test_requests_of_one_turn_share_one_run_and_each_gets_its_own() -> None:
     runs: list[int] = []
 
     async def scenario() -> list[Prediction]:
-        batcher = Batcher(doubling(runs))
-        asked = (batcher.predict(rows(1), 1), batcher.predict(rows(2, 3), 2), batcher.predict(rows(4), 1))
-        return list(await asyncio.gather(*asked))
+        batcher = Batcher(doubling(runs), cost=Cost(0, 0))
+        asked = [ask(batcher, 1), ask(batcher, 2, 3), ask(batcher, 4)]
+        return [await job.got for job in asked]
 
     answers = asyncio.run(scenario())
     assert [answer.values.tolist() for answer in answers] == [[2], [4, 6], [8]]
@@ -49,82 +72,187 @@ def test_a_run_is_bounded_but_a_large_request_runs_whole() -> None:
     runs: list[int] = []
 
     async def scenario() -> None:
-        batcher = Batcher(doubling(runs), max_rows=3)
-        await asyncio.gather(*(batcher.predict(rows(*range(n)), n) for n in (2, 2, 5, 1)))
+        batcher = Batcher(doubling(runs), cost=Cost(0, 0), max_rows=3)
+        for job in [ask(batcher, *range(n)) for n in (2, 2, 5, 1)]:
+            await job.got
 
     asyncio.run(scenario())
     assert runs == [2, 2, 5, 1]
 
 
-def test_a_slow_model_runs_in_a_thread_while_the_loop_goes_on() -> None:
-    release = threading.Event()
-    threads: list[str] = []
+def test_a_slow_model_runs_few_rows_at_once() -> None:
+    runs: list[int] = []
 
-    def predict(inputs: Inputs) -> Prediction:
-        threads.append(threading.current_thread().name)
-        assert release.wait(30)
+    async def scenario() -> None:
+        batcher = Batcher(doubling(runs), cost=Cost(0, 0.03))
+        for job in [ask(batcher, n) for n in range(7)]:
+            await job.got
+        batcher.close()
+
+    asyncio.run(scenario())
+    assert runs[0] == 3
+
+
+class Held:
+    """A model that is slow until it is let go."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.threads: list[str] = []
+
+    def __call__(self, inputs: Inputs) -> Prediction:
+        self.threads.append(threading.current_thread().name)
+        assert self.release.wait(30)
         return Prediction(inputs[TENSOR][:, 0])
 
-    async def scenario() -> list[Prediction]:
-        batcher = Batcher(predict, seconds_per_row=1.0)
-        first = asyncio.create_task(batcher.predict(rows(1), 1))
-        while not threads:  # the loop is free to poll
+    async def started(self) -> None:
+        while not self.threads:  # the loop is free to poll
             await asyncio.sleep(0.001)
-        second = asyncio.create_task(batcher.predict(rows(2), 1))
-        await asyncio.sleep(0)
-        release.set()
-        answers = [await first, await second]
+
+
+def test_a_slow_model_runs_in_a_thread_while_the_loop_goes_on() -> None:
+    held = Held()
+
+    async def scenario() -> list[Prediction]:
+        batcher = Batcher(held, cost=Cost(1, 1))
+        first = ask(batcher, 1)
+        await held.started()
+        second = ask(batcher, 2)
+        held.release.set()
+        answers = [await first.got, await second.got]
         batcher.close()
         return answers
 
     assert [answer.values.tolist() for answer in asyncio.run(scenario())] == [[1], [2]]
-    assert threads[0].startswith("predict")
+    assert held.threads[0].startswith("predict")
+
+
+def test_the_deadline_ends_the_wait_of_what_runs_and_of_what_waits() -> None:
+    held = Held()
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=Cost(0.01, 0.01))
+        first = ask(batcher, 1, seconds=0.2)
+        await held.started()
+        second = ask(batcher, 2, seconds=0.2)
+        for job in (first, second):
+            with pytest.raises(OverloadedError, match="before the deadline"):
+                await job.got
+        third = ask(batcher, 3)
+        held.release.set()
+        assert (await third.got).values.tolist() == [3]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_could_only_be_answered_too_late_is_refused_at_once() -> None:
+    held = Held()
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=Cost(1, 10))
+        first = ask(batcher, 1, seconds=25)
+        await held.started()
+        with pytest.raises(OverloadedError, match="longer than the deadline") as caught:
+            ask(batcher, 2, seconds=20)
+        assert caught.value.retry_after >= 11
+        held.release.set()
+        await first.got
+        batcher.close()
+
+    asyncio.run(scenario())
 
 
 def test_calls_are_bounded_like_batches_and_run_in_the_thread() -> None:
-    async def scenario() -> list[str | BaseException]:
-        batcher = Batcher(doubling([]), max_waiting=2)
-        calls = (batcher.call(lambda: threading.current_thread().name) for _ in range(4))
-        answers = await asyncio.gather(*calls, return_exceptions=True)
-        answers.append(await batcher.call(lambda: "again"))
-        batcher.close()
-        return answers
+    threads: list[str] = []
 
-    first, second, third, fourth, fifth = asyncio.run(scenario())
-    assert isinstance(first, str)
-    assert first.startswith("predict")
-    assert first == second
-    assert isinstance(third, OverloadedError)
-    assert isinstance(fourth, OverloadedError)
-    assert fifth == "again"
+    def forecast() -> Prediction:
+        threads.append(threading.current_thread().name)
+        return Prediction(np.zeros(3, dtype=np.float32))
+
+    def call(batcher: Batcher) -> Asked:
+        job = Asked({}, 3)
+        batcher.call(job, forecast)
+        return job
+
+    async def scenario() -> None:
+        batcher = Batcher(doubling([]), cost=Cost(0, 0), max_waiting=2)
+        first, second = call(batcher), call(batcher)
+        with pytest.raises(OverloadedError):
+            call(batcher)
+        assert len(await first.got) == len(await second.got) == 3
+        await call(batcher).got
+        batcher.close()
+
+    asyncio.run(scenario())
+    assert all(thread.startswith("predict") for thread in threads)
 
 
 def test_too_many_waiting_requests_are_refused_and_the_others_answered() -> None:
-    async def scenario() -> list[Prediction | BaseException]:
-        batcher = Batcher(doubling([]), max_waiting=2)
-        return await asyncio.gather(*(batcher.predict(rows(i), 1) for i in range(4)), return_exceptions=True)
+    async def scenario() -> None:
+        batcher = Batcher(doubling([]), cost=Cost(0, 0), max_waiting=2)
+        jobs = [ask(batcher, 0), ask(batcher, 1)]
+        with pytest.raises(OverloadedError, match="2 requests wait already"):
+            ask(batcher, 2)
+        for job in jobs:
+            await job.got
 
-    answers = asyncio.run(scenario())
-    assert [isinstance(answer, OverloadedError) for answer in answers] == [False, False, True, True]
+    asyncio.run(scenario())
 
 
-def test_a_request_whose_client_left_is_not_run() -> None:
+def test_a_request_whose_client_left_is_not_run_and_frees_its_place() -> None:
     runs: list[int] = []
 
     async def scenario() -> None:
-        batcher = Batcher(doubling(runs))
-        gone = asyncio.create_task(batcher.predict(rows(1, 2, 3), 3))
-        stays = asyncio.create_task(batcher.predict(rows(4), 1))
-        await asyncio.sleep(0)
-        gone.cancel()
-        await stays
+        batcher = Batcher(doubling(runs), cost=Cost(0, 0), max_waiting=2)
+        gone, stays = ask(batcher, 1, 2, 3), ask(batcher, 4)
+        batcher.forget(gone)
+        batcher.forget(gone)
+        another = ask(batcher, 5)
+        await stays.got
+        await another.got
+        assert not gone.got.done()
 
     asyncio.run(scenario())
-    assert runs == [1]
+    assert runs == [2]
 
 
-@pytest.mark.parametrize("seconds_per_row", [0.0, 1.0])
-def test_a_failing_run_fails_its_requests_and_the_next_run_works(seconds_per_row: float) -> None:
+def test_clients_that_come_and_go_leave_nothing_behind() -> None:
+    held = Held()
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=Cost(1, 0), max_waiting=3)
+        first = ask(batcher, 1)
+        await held.started()
+        for _ in range(100):
+            batcher.forget(ask(batcher, 2))
+        assert len(batcher._queue) <= 7
+        held.release.set()
+        await first.got
+        await ask(batcher, 3).got
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_when_it_is_closed_is_answered_and_the_thread_ends() -> None:
+    held = Held()
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=Cost(1, 1), max_rows=1)
+        first, second = ask(batcher, 1), ask(batcher, 2)
+        await held.started()
+        batcher.close()
+        held.release.set()
+        assert (await first.got).values.tolist() == [1]
+        assert (await second.got).values.tolist() == [2]
+        assert batcher._thread is None
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("cost", [0.0, 1.0])
+def test_a_failing_run_fails_its_requests_and_the_next_run_works(cost: float) -> None:
     broken = [True]
 
     def predict(inputs: Inputs) -> Prediction:
@@ -133,15 +261,32 @@ def test_a_failing_run_fails_its_requests_and_the_next_run_works(seconds_per_row
         return Prediction(inputs[TENSOR][:, 0])
 
     async def scenario() -> Prediction:
-        batcher = Batcher(predict, seconds_per_row=seconds_per_row)
+        batcher = Batcher(predict, cost=Cost(cost, cost))
         with pytest.raises(RuntimeError, match="out of memory"):
-            await batcher.predict(rows(1), 1)
+            await ask(batcher, 1).got
         broken.append(False)
-        answer = await batcher.predict(rows(2), 1)
+        answer = await ask(batcher, 2).got
         batcher.close()
         return answer
 
     assert asyncio.run(scenario()).values.tolist() == [2]
+
+
+def test_each_run_is_noted() -> None:
+    noted: list[tuple[int, int, bool]] = []
+
+    async def scenario() -> None:
+        batcher = Batcher(
+            doubling([]),
+            cost=Cost(0, 0),
+            note=lambda inputs, prediction, seconds: noted.append((len(inputs[TENSOR]), len(prediction), seconds > 0)),
+        )
+        jobs = [ask(batcher, 1), ask(batcher, 2, 3)]
+        for job in jobs:
+            await job.got
+
+    asyncio.run(scenario())
+    assert noted == [(3, 3, True)]
 
 
 @settings(deadline=None)
@@ -152,10 +297,9 @@ def test_a_failing_run_fails_its_requests_and_the_next_run_works(seconds_per_row
 )
 def test_any_mix_of_requests_gets_the_answers_of_its_own_rows(sizes: list[int], max_rows: int, slow: bool) -> None:
     async def scenario() -> list[Prediction]:
-        batcher = Batcher(doubling([]), max_rows=max_rows, seconds_per_row=1.0 if slow else 0.0)
-        answers = await asyncio.gather(
-            *(batcher.predict(rows(*(100 * i + j for j in range(n))), n) for i, n in enumerate(sizes))
-        )
+        batcher = Batcher(doubling([]), max_rows=max_rows, cost=Cost(0.006 if slow else 0, 0))
+        asked = [ask(batcher, *(100 * i + j for j in range(n))) for i, n in enumerate(sizes)]
+        answers = [await job.got for job in asked]
         batcher.close()
         return answers
 

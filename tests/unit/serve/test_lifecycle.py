@@ -291,5 +291,5 @@ def test_the_warm_up_measures_a_row(models: Store, tmp_path: Path) -> None:
     manifest = models.manifest("iris", "v1")
     files = Cache(tmp_path / "cache").fetch(models, manifest, ["model.onnx"])
     predictor = Predictor.load(manifest, files["model.onnx"])
-    assert 0 < module.warm_up(predictor) < 1
+    assert 0 < module.warm_up(predictor).seconds(1) < 1
     assert isinstance(manifest.features.columns[0], NumericColumn)

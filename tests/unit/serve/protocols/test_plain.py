@@ -1,4 +1,4 @@
-"""Bodies of /predict: what is taken, and that everything else is refused by name."""
+"""`/predict`: what is taken, that everything else is refused by name, and answers as bytes."""
 
 import json
 import math
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlplat.bundle.answers import label_text
 from mlplat.bundle.features import (
     TENSOR,
     BooleanColumn,
@@ -17,8 +18,13 @@ from mlplat.bundle.features import (
     Features,
     NumericColumn,
 )
+from mlplat.bundle.manifest import Manifest, Task
+from mlplat.bundle.prediction import Prediction
 from mlplat.errors import RequestError
-from mlplat.serve.decode import Limits, Question, decode, encode_columns
+from mlplat.serve.protocols import Limits, Plain, Question, Request
+from mlplat.serve.protocols.plain import MANY, MANY_FULL, ONE, ONE_BARE
+
+from .manifests import manifest_of
 
 FLOWER = Features(columns=tuple(NumericColumn(name=name) for name in ("sepal", "petal", "stem")))
 MIXED = Features(
@@ -33,81 +39,83 @@ SERIES = Features(columns=tuple(NumericColumn(name=f"lag_{i}") for i in (3, 2, 1
 LIMITS = Limits(max_rows=5, max_horizon=10)
 
 
-def ask(body: Any, features: Features = FLOWER, **options: Any) -> Question:
-    return decode(json.dumps(body).encode(), features, options.get("task", "classification"), LIMITS)
+def decode(body: bytes, features: Features = FLOWER, task: Task = "classification") -> Question:
+    return Plain(manifest_of(features, task), LIMITS).decode(Request({}, b"", body))
 
 
-def refusal(body: Any, features: Features = FLOWER, **options: Any) -> RequestError:
+def ask(body: Any, features: Features = FLOWER, task: Task = "classification") -> Question:
+    return decode(json.dumps(body).encode(), features, task)
+
+
+def refusal(body: Any, features: Features = FLOWER, task: Task = "classification") -> RequestError:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(RequestError) as caught:
-        encode_columns(decode(raw, features, options.get("task", "classification"), LIMITS), features)
+        decode(raw, features, task)
     return caught.value
 
 
-def tensor(question: Question, features: Features = FLOWER) -> list[list[float]]:
-    rows: list[list[float]] = encode_columns(question, features)[TENSOR].tolist()
+def tensor(question: Question) -> list[list[float]]:
+    rows: list[list[float]] = question.inputs[TENSOR].tolist()
     return rows
 
 
 class TestForms:
     def test_one_row_by_position(self) -> None:
         question = ask({"features": [1, 2.5, 3]})
-        assert question.single
-        assert question.probabilities
+        assert question.form == ONE
         assert tensor(question) == [[1, 2.5, 3]]
 
     def test_rows_by_position_give_probabilities_only_if_asked(self) -> None:
         question = ask({"features": [[1, 2, 3], [4, 5, 6]]})
-        assert not question.single
-        assert not question.probabilities
+        assert question.form == MANY
         assert tensor(question) == [[1, 2, 3], [4, 5, 6]]
-        assert ask({"features": [[1, 2, 3]], "return_probabilities": True}).probabilities
+        assert ask({"features": [[1, 2, 3]], "return_probabilities": True}).form == MANY_FULL
 
     def test_one_row_in_a_list_is_answered_as_a_list(self) -> None:
-        assert not ask({"features": [[1, 2, 3]]}).single
+        assert ask({"features": [[1, 2, 3]]}).form == MANY
 
     def test_a_row_by_name_in_any_order(self) -> None:
         question = ask({"stem": 3, "sepal": 1, "petal": 2})
-        assert question.single
+        assert question.form == ONE
         assert tensor(question) == [[1, 2, 3]]
 
     def test_a_row_by_name_may_ask_for_no_probabilities(self) -> None:
         question = ask({"stem": 3, "sepal": 1, "petal": 2, "return_probabilities": False})
-        assert not question.probabilities
+        assert question.form == ONE_BARE
 
     def test_rows_by_name_under_features(self) -> None:
         rows = [{"stem": 3, "sepal": 1, "petal": 2}, {"sepal": 4, "petal": 5, "stem": 6}]
         assert tensor(ask({"features": rows})) == [[1, 2, 3], [4, 5, 6]]
-        assert ask({"features": rows[0]}).single
+        assert ask({"features": rows[0]}).form == ONE
 
     def test_a_column_called_features_can_be_named(self) -> None:
         odd = Features(columns=(NumericColumn(name="features"), NumericColumn(name="b")))
-        assert tensor(ask({"features": 1, "b": 2}, odd), odd) == [[1, 2]]
+        assert tensor(ask({"features": 1, "b": 2}, odd)) == [[1, 2]]
 
     def test_a_column_called_return_probabilities_is_a_value(self) -> None:
         odd = Features(columns=(BooleanColumn(name="return_probabilities"),))
         question = ask({"return_probabilities": False}, odd)
-        assert question.probabilities
-        assert tensor(question, odd) == [[0]]
+        assert question.form == ONE
+        assert tensor(question) == [[0]]
 
     def test_a_mixed_row_is_encoded_by_its_kinds(self) -> None:
         row = {"age": None, "member": True, "since": "1970-01-02T12:00:00Z", "plan": "pro"}
-        assert tensor(ask(row, MIXED), MIXED) == [[40, 1, 1.5, 1]]
+        assert tensor(ask(row, MIXED)) == [[40, 1, 1.5, 1]]
 
     def test_an_unknown_category_and_a_missing_one_have_codes_of_their_own(self) -> None:
         rows = [[1, False, "1970-01-01", "gold"], [1, False, "1970-01-01", None]]
-        assert [row[3] for row in tensor(ask({"features": rows}, MIXED), MIXED)] == [-1, 2]
+        assert [row[3] for row in tensor(ask({"features": rows}, MIXED))] == [-1, 2]
 
 
 class TestSeries:
     def test_the_last_values_count(self) -> None:
         question = ask({"values": [9, 9, 1, 2, 3]}, SERIES, task="forecast")
-        assert tensor(question, SERIES) == [[1, 2, 3]]
-        assert question.series is None
+        assert tensor(question) == [[1, 2, 3]]
+        assert question.horizon is None
 
-    def test_a_horizon_keeps_the_series(self) -> None:
+    def test_a_horizon_is_kept(self) -> None:
         question = ask({"values": [1, 2, 3], "horizon": 4}, SERIES, task="forecast")
-        assert (question.horizon, question.series) == (4, (1.0, 2.0, 3.0))
+        assert (question.horizon, tensor(question)) == (4, [[1, 2, 3]])
 
     @pytest.mark.parametrize("horizon", [0, -1, 11, 1.5, "3", True, [1]])
     def test_a_wrong_horizon_is_refused(self, horizon: Any) -> None:
@@ -187,7 +195,7 @@ class TestRefusals:
         wide = Features(columns=tuple(NumericColumn(name=f"c{i}") for i in range(1000)))
         body = json.dumps({f"k{i}": 1 for i in range(200_000)}).encode()
         with pytest.raises(RequestError) as caught:
-            decode(body, wide, "classification", LIMITS)
+            decode(body, wide)
         assert caught.value.code == "missing_columns"
 
     def test_all_missing_columns_are_named(self) -> None:
@@ -272,7 +280,7 @@ bodies = st.one_of(
 def test_any_body_is_encoded_to_finite_numbers_or_refused_with_a_sentence(body: bytes) -> None:
     for features, task in ((MIXED, "classification"), (SERIES, "forecast")):
         try:
-            inputs = encode_columns(decode(body, features, task, LIMITS), features)  # type: ignore[arg-type]
+            inputs = decode(body, features, task).inputs  # type: ignore[arg-type]
         except RequestError as error:
             assert 400 <= error.status < 500
             assert error.message
@@ -293,3 +301,60 @@ def test_rows_by_position_and_by_name_give_the_same_numbers(table: list[list[flo
     by_name = tensor(ask({"features": [dict(zip(FLOWER.names, row, strict=True)) for row in table]}))
     assert by_position == by_name
     assert all(math.isclose(a, b) for x, y in zip(by_position, table, strict=True) for a, b in zip(x, y, strict=True))
+
+
+def encode(manifest: Manifest, prediction: Prediction, form: int, *, horizon: int | None = None) -> dict[str, Any]:
+    question = Question({}, len(prediction), form, horizon)
+    answer: dict[str, Any] = json.loads(Plain(manifest, LIMITS).encode(question, prediction, 0).body)
+    return answer
+
+
+class TestAnswers:
+    THREE = manifest_of(FLOWER, classes=("setosa", "versicolor", "virginica"))
+
+    def test_a_label_that_ties_keeps_the_confidence_of_what_was_said(self) -> None:
+        prediction = Prediction(np.asarray([1]), np.asarray([[0.5, 0.5, 0.0]], dtype=np.float32))
+        answer = encode(self.THREE, prediction, ONE)
+        assert (answer["prediction"], answer["confidence"]) == ("versicolor", 0.5)
+
+    def test_probabilities_are_left_out_if_not_wanted(self) -> None:
+        prediction = Prediction(np.asarray([0]), np.asarray([[1.0, 0.0, 0.0]], dtype=np.float32))
+        for form in (ONE_BARE, MANY):
+            assert "probabilities" not in encode(self.THREE, prediction, form)
+        for form in (ONE, MANY_FULL):
+            assert "probabilities" in encode(self.THREE, prediction, form)
+
+    def test_a_request_gets_the_rows_of_its_own_from_a_run_it_shared(self) -> None:
+        shares = np.asarray([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.25, 0.5, 0.25]], dtype=np.float32)
+        prediction = Prediction(np.asarray([0, 1, 2, 1]), shares)
+        plain = Plain(self.THREE, LIMITS)
+        one = json.loads(plain.encode(Question({}, 1, ONE), prediction, 3).body)
+        assert one["probabilities"] == {"setosa": 0.25, "versicolor": 0.5, "virginica": 0.25}
+        two = json.loads(plain.encode(Question({}, 2, MANY), prediction, 1).body)
+        assert two["predictions"] == ["versicolor", "virginica"]
+
+    @pytest.mark.parametrize(("labels", "texts"), [((True, False), ["true", "false"]), ((0, 1), ["0", "1"])])
+    def test_labels_keep_their_type_and_are_text_only_as_keys(
+        self, labels: tuple[bool | int, ...], texts: list[str]
+    ) -> None:
+        prediction = Prediction(np.asarray([1]), np.asarray([[0.25, 0.75]], dtype=np.float32))
+        answer = encode(manifest_of(FLOWER, classes=labels), prediction, ONE)
+        assert answer["prediction"] is labels[1] or answer["prediction"] == labels[1]
+        assert list(answer["probabilities"]) == texts == [label_text(label) for label in labels]
+
+    @given(st.lists(st.text(min_size=1), min_size=2, max_size=5, unique=True))
+    def test_any_label_reads_back_as_it_was(self, labels: list[str]) -> None:
+        prediction = Prediction(np.asarray([1]), np.full((1, len(labels)), 0.5, dtype=np.float32))
+        for form in (ONE, MANY_FULL):
+            answer = encode(manifest_of(FLOWER, classes=tuple(labels)), prediction, form)
+            given = answer["probabilities"] if form == ONE else answer["probabilities"][0]
+            assert list(given) == labels
+            assert labels[1] == (answer["prediction"] if form == ONE else answer["predictions"][0])
+
+    def test_regression_values_are_numbers(self) -> None:
+        series = manifest_of(SERIES, "forecast")
+        two = Prediction(np.asarray([1.5, 2.5], dtype=np.float32))
+        assert encode(series, two, MANY)["predictions"] == [1.5, 2.5]
+        assert encode(series, two.rows(0, 1), ONE)["prediction"] == 1.5
+        answer = encode(series, two, ONE, horizon=2)
+        assert (answer["prediction"], answer["predictions"]) == (1.5, [1.5, 2.5])
