@@ -45,6 +45,7 @@ lock:
 
 bench: .venv/.synced
 	$(BIN)/python bench/batch.py
+	$(BIN)/python bench/serve.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .coverage*
