@@ -163,6 +163,8 @@ class Results:
     """Why a case has no figures, or not of every round."""
     starts: dict[Kind, list[float]] = field(default_factory=dict)
     """Seconds."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader of the tables must know."""
 
     def values(self, case: Case, figure: Figure) -> list[float]:
         """The figure in each round; empty if there is none."""

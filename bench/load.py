@@ -113,9 +113,9 @@ def parse(data: bytes) -> Answer | None:
     return Answer(int(first[9:12]), headers, body[:length], len(head) + len(end) + length)
 
 
-def connect(port: int) -> socket.socket:
-    """A connection to a server of this machine."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
+def connect(port: int, patience: float = PATIENCE_SECONDS) -> socket.socket:
+    """A connection to a server of this machine, on which each step may take so many seconds."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=patience)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)  # a request fits, so that no write waits
     return connection

@@ -20,7 +20,8 @@ def render(verdicts: Sequence[Verdict], results: Results, machine: str) -> str:
     """All tables."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     when = datetime.now(UTC).strftime("%Y-%m-%d")
-    lines = [f"{when}, {machine}, Python {platform.python_version()}, {versions}. {_others(results)}", ""]
+    facts = [f"{when}, {machine}, Python {platform.python_version()}, {versions}.", *_others(results), *results.notes]
+    lines = [" ".join(facts), ""]
     if verdicts:
         lines += _goals(verdicts)
     for group, title in GROUPS.items():
@@ -47,11 +48,12 @@ def write(path: Path, text: str) -> None:
     path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
-def _others(results: Results) -> str:
+def _others(results: Results) -> Iterator[str]:
     """How quiet the machine was."""
     shares = [one.others for rounds in results.measured.values() for one in rounds]
     disturbed = sum(share > QUIET for share in shares)
-    return f"Others used more than {QUIET:.0%} of the two cores in {disturbed} of {len(shares)} measurements."
+    if shares:
+        yield f"Others used more than {QUIET:.0%} of the two cores in {disturbed} of {len(shares)} measurements."
 
 
 def _goals(verdicts: Sequence[Verdict]) -> Iterator[str]:

@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from types import FrameType
@@ -77,7 +78,6 @@ class Stand:
         self._servers: dict[Place, Server] = {}
         self._sessions: dict[int, Session] = {}
         self._answers: dict[Case, list[Answer]] = {}
-        self._access_log: bool | None = None
         os.sched_setaffinity(0, {self._cores.client})
 
     def train(self, models: set[str]) -> None:
@@ -91,6 +91,11 @@ class Stand:
             options = [*TRAINED[model], *(["--data", str(self._folder / "churn.csv")] if model == "churn" else [])]
             self._mlplat("train", "--model", model, "--version", "v1", *options)
             self._mlplat("models", "pull", model, "v1", str(self._files(model)))
+
+    @cached_property
+    def access_log(self) -> bool:
+        """Whether this release can write one."""
+        return "--access-log" in self._mlplat("serve", "--help")
 
     def start(self, kind: Kind, model: str) -> Server:
         """A server of its own, which the caller ends."""
@@ -151,9 +156,7 @@ class Stand:
         serve = [sys.executable, "-m", "mlplat", "serve", "--model", model, "--version", "v1"]
         serve += ["--host", "127.0.0.1", "--port", "{port}"]
         if kind is Kind.GUARDED:
-            if self._access_log is None:
-                self._access_log = "--access-log" in self._mlplat("serve", "--help")
-            serve += ["--api-keys", KEY, *(["--access-log"] if self._access_log else [])]
+            serve += ["--api-keys", KEY, *(["--access-log"] if self.access_log else [])]
         return serve, {}
 
     def _questions(self, case: Case) -> list[bytes]:
@@ -297,6 +300,8 @@ def run(wanted: list[Case], *, starts: bool, rounds: int, seconds: float) -> Res
         measure_cases(stand, wanted, rounds, seconds, results)
         if starts:
             measure_starts(stand, rounds, results)
+        if any(case.kind is Kind.GUARDED for case in wanted) and not stand.access_log:
+            results.notes.append("This release writes no access log.")
     say(f"load of the machine at the end: {os.getloadavg()[0]:.1f}")
     return results
 

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from bench.load import LoadError, Measured, Stretch, ask, connect
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
+PROBE_SECONDS = 5.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -131,12 +133,18 @@ class Server(Child):
 
     def _await(self, probe: bytes) -> None:
         end = time.monotonic() + START_SECONDS
+        found = "nothing"
         while self.process.poll() is None and time.monotonic() < end:
-            with suppress(OSError, LoadError), connect(self.port) as connection:
-                if ask(connection, probe).status == 200:
+            try:
+                with connect(self.port, PROBE_SECONDS) as connection:
+                    answer = ask(connection, probe)
+                if answer.status == 200:
                     return
+                found = f"status {answer.status}: {answer.body[:200]!r}"
+            except (OSError, LoadError) as error:
+                found = repr(error)
             time.sleep(0.002)
-        raise LoadError(f"it did not become ready:\n{self.last_words()}")
+        raise LoadError(f"it did not become ready; last found {found}; its log:\n{self.last_words()}")
 
 
 class Session(Child):
@@ -163,7 +171,11 @@ class Session(Child):
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nothing listens on, of those that the system gives to no connection.
+
+    A client that tries a port of the other kind before its server listens can end up connected to itself.
+    """
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(20_000, 30_000))) as listener:
+            port: int = listener.getsockname()[1]
+            return port
