@@ -46,6 +46,33 @@ class Distribution:
         family.add_metric(labels, buckets, self._sum)
 
 
+class Tally:
+    """Counts of the requests by one protocol to one version.
+
+    Attributes:
+        rows: that were predicted.
+    """
+
+    __slots__ = ("_seconds", "_statuses", "rows")
+
+    def __init__(self) -> None:
+        self._statuses: dict[int, int] = {200: 0}
+        self._seconds = Distribution(LATENCY_BUCKETS)
+        self.rows = 0
+
+    def add(self, seconds: float, status: int = 200) -> None:
+        """Count an answered request."""
+        statuses = self._statuses
+        statuses[status] = statuses.get(status, 0) + 1
+        self._seconds.add(seconds)
+
+    def add_to(self, labels: tuple[str, str], requests: CounterMetricFamily, seconds: HistogramMetricFamily) -> None:
+        """Give what was counted so far to Prometheus."""
+        for status, count in list(self._statuses.items()):
+            requests.add_metric((*labels, str(status)), count)
+        self._seconds.add_to(seconds, list(labels))
+
+
 class ServeMetrics:
     """Counters of one server."""
 
@@ -75,22 +102,18 @@ class ServeMetrics:
         )
         registry.register(self)
         self._registry = registry
-        self._requests: dict[tuple[str, str, int], int] = defaultdict(int)
-        self._seconds: dict[str, Distribution] = defaultdict(lambda: Distribution(LATENCY_BUCKETS))
-        self._rows: dict[str, int] = defaultdict(int)
+        self._tallies: dict[tuple[str, str], Tally] = {}
         self._batch = Distribution(ROW_BUCKETS)
         self._run = Distribution(LATENCY_BUCKETS)
         self._stages = {stage: Distribution(LATENCY_BUCKETS) for stage in ("preprocess", "predict", "postprocess")}
         self.model_name = ""
 
-    def answered(self, protocol: str, version: str, status: int, seconds: float) -> None:
-        """Count an answered request. `protocol` is "http" for what is no prediction; it then has no version."""
-        self._requests[protocol, version, status] += 1
-        self._seconds[protocol].add(seconds)
-
-    def predicted(self, version: str, rows: int) -> None:
-        """Count rows that were predicted."""
-        self._rows[version] += rows
+    def tally(self, protocol: str, version: str) -> Tally:
+        """Where to count requests. `protocol` is "http" for what is no prediction; it then has no version."""
+        tally = self._tallies.get((protocol, version))
+        if tally is None:
+            tally = self._tallies[protocol, version] = Tally()
+        return tally
 
     def ran(self, rows: int, seconds: float) -> None:
         """Count a run of the model."""
@@ -98,7 +121,7 @@ class ServeMetrics:
         self._run.add(seconds)
 
     def stages(self, preprocess: float, predict: float, postprocess: float) -> None:
-        """Count how long a request was decoded, waited for its prediction, and was encoded and sent."""
+        """Count how long the first request of a run was read, waited for its prediction, and was written."""
         stages = self._stages
         stages["preprocess"].add(preprocess)
         stages["predict"].add(predict)
@@ -117,17 +140,18 @@ class ServeMetrics:
         requests = CounterMetricFamily(
             "mlplat_requests", "Requests by protocol, version and status.", labels=("protocol", "version", "status")
         )
-        for (protocol, version, status), count in list(self._requests.items()):
-            requests.add_metric((protocol, version, str(status)), count)
+        seconds = HistogramMetricFamily("mlplat_request_seconds", "Time to answer.", labels=("protocol", "version"))
+        rows: dict[str, int] = defaultdict(int)
+        for labels, tally in list(self._tallies.items()):
+            tally.add_to(labels, requests, seconds)
+            rows[labels[1]] += tally.rows
         yield requests
-        seconds = HistogramMetricFamily("mlplat_request_seconds", "Time to answer.", labels=("protocol",))
-        for protocol, distribution in list(self._seconds.items()):
-            distribution.add_to(seconds, [protocol])
         yield seconds
-        rows = CounterMetricFamily("mlplat_predicted_rows", "Rows predicted, by version.", labels=("version",))
-        for version, count in list(self._rows.items()):
-            rows.add_metric((version,), count)
-        yield rows
+        predicted = CounterMetricFamily("mlplat_predicted_rows", "Rows predicted, by version.", labels=("version",))
+        for version, count in rows.items():
+            if version:
+                predicted.add_metric((version,), count)
+        yield predicted
         batch = HistogramMetricFamily("mlplat_batch_rows", "Rows of a run of the model.", labels=())
         self._batch.add_to(batch, [])
         yield batch

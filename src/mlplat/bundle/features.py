@@ -41,6 +41,15 @@ Inputs = dict[str, NDArray[Any]]
 """What the model is run on: {"input": float32[rows, columns]}, or one [rows, 1] array per column name."""
 
 
+Rows = list[list[float]]
+"""Rows of the one tensor before they are made into it: numbers that fit into float32."""
+
+
+def as_inputs(given: Inputs | Rows) -> Inputs:
+    """Rows as the one tensor; inputs as they are."""
+    return {TENSOR: np.array(given, dtype=np.float32)} if isinstance(given, list) else given
+
+
 class _Column(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 

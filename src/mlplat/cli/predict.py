@@ -50,24 +50,25 @@ def answer(body: bytes, settings: WhichVersion) -> bytes:
         RequestError: if the body is not as expected.
         NotFoundError: if there is no such version.
     """
-    from mlplat.bundle.features import TENSOR
+    from mlplat.bundle.features import as_inputs
     from mlplat.bundle.prediction import Prediction
     from mlplat.runtime.predictor import Predictor
-    from mlplat.serve.protocols import Limits, Plain, Request
+    from mlplat.serve.protocols import Limits, Message, Plain
     from mlplat.store import Cache, open_store
 
     store = open_store(settings.store, create=False)
     version = store.resolve(settings.model, version=settings.version, alias=settings.alias)
     manifest = store.manifest(settings.model, version)
     protocol = Plain(manifest, Limits())
-    question = protocol.decode(Request({}, b"", body))
+    question = protocol.decode(Message(body))
     files = Cache(settings.cache, max_bytes=settings.cache_bytes).fetch(store, manifest, [manifest.model_file])
     predictor = Predictor.load(
         manifest, files[manifest.model_file], threads=settings.threads, allow_pickle=settings.allow_pickle
     )
     if question.horizon is None:
-        prediction = predictor.predict(question.inputs)
+        prediction = predictor.predict(as_inputs(question.inputs))
     else:
-        values = predictor.forecast(question.inputs[TENSOR][0], question.horizon)
+        (series,) = as_inputs(question.inputs).values()
+        values = predictor.forecast(series[0], question.horizon)
         prediction = Prediction(np.asarray(values, dtype=np.float32))
     return protocol.encode(question, prediction, 0).body

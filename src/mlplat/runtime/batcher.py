@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from math import ceil
 
 import numpy as np
 
-from mlplat.bundle.features import Inputs
+from mlplat.bundle.features import Inputs, Rows, as_inputs
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import OverloadedError
 from mlplat.runtime.cost import Cost
@@ -29,22 +30,24 @@ class Job(ABC):
     """A request that waits for its prediction. Exactly one of `answer` and `fail` is called, once, from the loop.
 
     Attributes:
-        inputs: encoded rows, [rows, ...] each.
+        inputs: encoded, or rows of numbers for the one tensor.
         rows: how many.
-        deadline: until when it must be answered, in the loop's time.
         waiting: it is in the queue.
         settled: it was answered, it failed, or nobody waits for it any more.
     """
 
-    __slots__ = ("deadline", "inputs", "rows", "settled", "timer", "waiting")
+    __slots__ = ("inputs", "rows", "settled", "timer", "waiting")
 
-    def __init__(self) -> None:
-        self.inputs: Inputs = {}
-        self.rows = 0
-        self.deadline = float("inf")
-        self.waiting = False
-        self.settled = False
-        self.timer: asyncio.TimerHandle | None = None
+    inputs: Inputs | Rows
+    rows: int
+    waiting: bool
+    settled: bool
+    timer: asyncio.TimerHandle | None
+
+    @property
+    @abstractmethod
+    def deadline(self) -> float:
+        """Until when it must be answered, in the loop's time."""
 
     @abstractmethod
     def answer(self, prediction: Prediction, first: int) -> None:
@@ -274,9 +277,15 @@ class Batcher:
 
 
 def _join(batch: list[Job]) -> Inputs:
+    """The inputs of one run."""
     if len(batch) == 1:
-        return batch[0].inputs
-    return {name: np.concatenate([job.inputs[name] for job in batch]) for name in batch[0].inputs}
+        return as_inputs(batch[0].inputs)
+    parts = [job.inputs for job in batch]
+    rows = [part for part in parts if isinstance(part, list)]
+    if len(rows) == len(parts):  # one array for all, instead of one for each
+        return as_inputs(list(chain.from_iterable(rows)))
+    arrays = [as_inputs(part) for part in parts]
+    return {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
 
 
 def _full(waiting: int, wait: float) -> OverloadedError:

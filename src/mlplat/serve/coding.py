@@ -1,4 +1,4 @@
-"""Bodies that were compressed on their way: gzip and zstd, inflated within a bound."""
+"""Bodies that were compressed on their way: gzip, deflate and zstd, inflated within a bound."""
 
 import sys
 import zlib
@@ -22,7 +22,7 @@ MOST_MEMBERS = 64
 """Each costs a copy of the rest, so a body of millions of empty ones would cost minutes."""
 
 
-def inflate(body: bytes, coding: bytes, most: int) -> bytes:
+def inflate(body: bytes | bytearray, coding: bytes, most: int) -> bytes:
     """A body as it was before it was compressed.
 
     Args:
@@ -49,15 +49,20 @@ def inflate(body: bytes, coding: bytes, most: int) -> bytes:
     return inflated
 
 
-def _gzip(body: bytes, most: int) -> bytes:
+def _gzip(body: bytes | bytearray, most: int) -> bytes:
     return _members(body, most, lambda: zlib.decompressobj(GZIP))
 
 
-def _zstd(body: bytes, most: int) -> bytes:
+def _deflate(body: bytes | bytearray, most: int) -> bytes:
+    """In the format of zlib, as the name means in HTTP (RFC 9110, section 8.4.1.2)."""
+    return _members(body, most, zlib.decompressobj)
+
+
+def _zstd(body: bytes | bytearray, most: int) -> bytes:
     return _members(body, most, lambda: zstd.ZstdDecompressor(options=WINDOW))
 
 
-def _members(body: bytes, most: int, decoder: Callable[[], Any]) -> bytes:
+def _members(body: bytes | bytearray, most: int, decoder: Callable[[], Any]) -> bytes:
     """All that is in a body: it may be several compressed ones, one after the other (RFC 1952, section 2.2)."""
     out = bytearray()
     for _ in range(MOST_MEMBERS):
@@ -73,13 +78,9 @@ def _members(body: bytes, most: int, decoder: Callable[[], Any]) -> bytes:
     raise EOFError(f"it has more than {MOST_MEMBERS} parts")
 
 
-def _identity(body: bytes, _: int) -> bytes:
-    return body
-
-
-CODINGS: dict[bytes, Callable[[bytes, int], bytes]] = {
+CODINGS: dict[bytes, Callable[[bytes | bytearray, int], bytes]] = {
     b"gzip": _gzip,
     b"x-gzip": _gzip,
+    b"deflate": _deflate,
     b"zstd": _zstd,
-    b"identity": _identity,
 }

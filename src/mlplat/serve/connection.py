@@ -17,7 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mlplat.errors import MlplatError, OverloadedError, RequestError
 from mlplat.serve.exchange import Exchange
-from mlplat.serve.protocols import Answer
+from mlplat.serve.heads import Head
+from mlplat.serve.protocols import JSON, Answer
 from mlplat.serve.service import Service
 
 LINGER_SECONDS = 2.0
@@ -67,6 +68,7 @@ class Connection(HttpToolsProtocol):
         self._receiving = False  # within a request
         self._in_head = False
         self._pending = 0  # bytes that have come and belong to no body: of a head, or of what frames chunks
+        self._messages = 0  # whose heads were in the latest bytes
         self._bulk = False  # bytes have come that may hold a head which is too large
         self._discarding = False  # nothing that comes is read any more
         self._half_closed = False  # nothing will come any more
@@ -74,7 +76,8 @@ class Connection(HttpToolsProtocol):
         self._ending = False
         self._refusal: MlplatError | None = None  # raised within the parser, which takes no exceptions
         self._default_headers: object = None
-        self._date = b""
+        self._date = self._ok = b""
+        self._unknown = b""  # a head that was met once
 
     # What asyncio calls
 
@@ -91,7 +94,6 @@ class Connection(HttpToolsProtocol):
         """The connection is gone; what it waits for frees its place."""
         for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
             if isinstance(cycle, Exchange):
-                cycle.disconnected = True
                 self.service.forget(cycle)
         self.pipeline.clear()
         self.connections.discard(self)
@@ -104,14 +106,31 @@ class Connection(HttpToolsProtocol):
         """Bytes of a request, or of several."""
         if self._discarding:
             return
+        at_rest = not self._receiving and not self._crowded and (self.cycle is None or self.cycle.response_complete)
+        end = data.find(b"\r\n\r\n") + 4 if at_rest else 0
+        if at_rest:
+            head = self.service.heads.find(data[:end])
+            if head is not None and len(data) - end == head.length:  # the parser would find just that
+                exchange = Exchange(self, head, data[end:], whole=True)
+                exchange.refusal = self.service.refusal(exchange)
+                self.cycle = exchange
+                self._due = inf
+                self._advance(exchange)
+                return
+        self._parse(data)
+        if end > 4 and not self._receiving and isinstance(self.cycle, Exchange):
+            self._learn(data[:end], len(data) - end, self.cycle)
+
+    def _parse(self, data: bytes) -> None:
         self._pending += len(data)
         self._bulk = self._pending > self._limits.head_bytes
+        self._messages = 0
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:  # declined, as any server may (RFC 9110, section 7.8)
             rest = data[upgrade.args[0] :]
             if rest:
-                self.data_received(rest)
+                self._parse(rest)
                 return
         except httptools.HttpParserError as error:
             if self._refusal is None:
@@ -121,13 +140,24 @@ class Connection(HttpToolsProtocol):
         if self._refusal is not None and not self._discarding:
             self._give_up(self._refusal)
 
+    def _learn(self, raw: bytes, rest: int, exchange: Exchange) -> None:
+        """Remember the head of a request that came alone, in one piece, if it is met again just so.
+
+        The next one is then answered without parsing it. Nothing else can follow from the same bytes: the parser begins
+        anew with each request, and found one of exactly this length in them.
+        """
+        head = exchange.head
+        if raw == self._unknown and self._messages == 1 and rest == head.length and head.keep_alive:
+            self.service.heads.remember(raw, head)
+        self._unknown = raw
+
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it
         """The client sends no more: it closed, or only its half. It is answered if it is there still."""
         cycle = self.cycle
         if self._discarding or self._receiving or not isinstance(cycle, Exchange) or cycle.response_complete:
             return None  # closes
         self._half_closed = True
-        if cycle.first and self.parser.get_http_version() == "1.1":
+        if cycle.first and cycle.head.interim:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # a client that is gone answers it by a reset
         return True
 
@@ -174,19 +204,21 @@ class Connection(HttpToolsProtocol):
         path = self.url.partition(b"?")[0]
         if not path.startswith(b"/") and method != b"CONNECT":
             path = _path_of(self.url)
+        self._messages += 1
         target = self.service.targets.find(path)
         if target is None:
             self._hand_over()
             return
-        exchange = Exchange(self, target, method, path, dict(headers), keep_alive=keep_alive)
+        interim = version == "1.1"
+        head = Head(target, method, path, dict(headers), keep_alive=keep_alive, interim=interim)
+        exchange = Exchange(self, head, bytearray(), whole=False)
         previous, self.cycle = self.cycle, exchange
-        self.service.begin(exchange)
-        exchange.refusal = self.service.refusal(exchange) or self._refusal_of_length(exchange)
+        exchange.refusal = self.service.refusal(exchange) or self._refusal_of(head)
         if previous is None or previous.response_complete:
             exchange.first = True
             if exchange.refusal is not None:
                 self._advance(exchange)
-            elif b"expect" in exchange.headers and version == "1.1":
+            elif interim and b"expect" in head.headers:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         else:
             self.flow.pause_reading()
@@ -201,10 +233,9 @@ class Connection(HttpToolsProtocol):
         self._pending -= CHUNK_OVERHEAD + len(body)
         if exchange.response_complete or exchange.refusal is not None:
             return
-        exchange.size += len(body)
-        if exchange.size > self._limits.body_bytes:
+        if len(exchange.body) + len(body) > self._limits.body_bytes:
             self._refuse(_large_body(self._limits.body_bytes))
-        exchange.chunks.append(body)
+        exchange.body += body
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""
@@ -233,26 +264,22 @@ class Connection(HttpToolsProtocol):
         if self._default_headers is not self.server_state.default_headers:  # uvicorn makes them anew every second
             self._default_headers = self.server_state.default_headers
             self._date = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
+            self._ok = STATUS_LINE[200] + self._date + b"content-type: application/json\r\ncontent-length: "
         body, media_type, headers = answer
         if self._ending or self._crowded or self._half_closed or self.service.draining:
             exchange.keep_alive = False
-        if exchange.keep_alive:
-            text = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n" % (
-                STATUS_LINE[status],
-                self._date,
-                media_type,
-                len(body),
-                headers,
-            )
+        if status == 200 and exchange.keep_alive and media_type is JSON and not headers:
+            text = b"%b%d\r\n\r\n" % (self._ok, len(body))
         else:
-            text = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n" % (
+            text = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
                 STATUS_LINE[status],
                 self._date,
                 media_type,
                 len(body),
                 headers,
+                b"" if exchange.keep_alive else b"connection: close\r\n",
             )
-        self.transport.write(text if exchange.method == b"HEAD" else text + body)
+        self.transport.write(text if exchange.head.method == b"HEAD" else text + body)
         if not exchange.keep_alive:
             self._close(exchange)
         self.on_response_complete()
@@ -333,17 +360,17 @@ class Connection(HttpToolsProtocol):
     def _advance(self, exchange: Exchange) -> None:
         """Answer an exchange whose turn has come, as far as it has arrived."""
         if exchange.refusal is not None:
-            if not exchange.whole and (exchange.refusal.status == 413 or b"expect" in exchange.headers):
+            if not exchange.whole and (exchange.refusal.status == 413 or b"expect" in exchange.head.headers):
                 exchange.keep_alive = False  # what the client does with the rest of the body is not known
             self.service.fail(exchange, exchange.refusal)
         elif exchange.whole:
             self.service.answer(exchange)
 
-    def _refusal_of_length(self, exchange: Exchange) -> MlplatError | None:
-        length = exchange.headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length[:20]) > self._limits.body_bytes:
+    def _refusal_of(self, head: Head) -> MlplatError | None:
+        """Why a request is refused here and now, whatever else its head says."""
+        if head.length > self._limits.body_bytes:
             return _large_body(self._limits.body_bytes)
-        if self._crowded and (exchange.target is None or exchange.target.probe is None):
+        if self._crowded and (head.target is None or head.target.probe is None):
             return OverloadedError("There are too many connections.", hint="Try again later.")
         return None
 
@@ -367,8 +394,8 @@ class Connection(HttpToolsProtocol):
         if in_body and isinstance(cycle, Exchange):
             exchange = cycle
         else:
-            exchange = Exchange(self, None, b"", b"", {}, keep_alive=False)
-            self.service.begin(exchange)
+            head = Head(None, b"", b"", {}, keep_alive=False, interim=False)
+            exchange = Exchange(self, head, b"", whole=False)
             self.cycle = exchange
             if unfinished:
                 self.pipeline.appendleft((exchange, self.app))

@@ -10,8 +10,8 @@ from mlplat.serve.answers import error_response
 from mlplat.serve.keys import KeyRing, sent_key, unauthorized
 from mlplat.serve.lifecycle import Lifecycle, Phase
 
-OPEN_PATHS = frozenset({"/metrics"})
-"""Answered without a key, for scrapers; the probes are answered below ASGI."""
+OPEN_PATHS = frozenset({"/metrics", "/v2/health/live", "/v2/health/ready"})
+"""Answered without a key, for scrapers and probes; the other probes are answered below ASGI."""
 
 
 class Edge:
@@ -44,9 +44,9 @@ class Edge:
             if scope["path"] in OPEN_PATHS or not self._keys.required or self._keys.accepts(sent_key(headers)):
                 await self._app(scope, receive, send_noting)
             else:
-                refusal = error_response(unauthorized())
+                refusal = error_response(unauthorized(), scope["path"])
                 if b"text/html" in headers.get(b"accept", b""):  # a browser then asks for it, as a password
                     refusal.headers["WWW-Authenticate"] = 'Basic realm="API key as password", charset="UTF-8"'
                 await refusal(scope, receive, send_noting)
         finally:
-            self._metrics.answered("http", "", status, time.perf_counter() - start)
+            self._metrics.tally("http", "").add(time.perf_counter() - start, status)

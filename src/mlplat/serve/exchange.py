@@ -1,16 +1,18 @@
 """One request that is answered below ASGI, from its head to its answer."""
 
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError
 from mlplat.runtime.batcher import Job
-from mlplat.serve.protocols import Answer, Question
-from mlplat.serve.targets import Target
+from mlplat.serve.heads import Head
 
 if TYPE_CHECKING:
     from mlplat.serve.connection import Connection
     from mlplat.serve.lifecycle import Served
+    from mlplat.serve.protocols import Question
 
 
 class Exchange(Job):
@@ -18,74 +20,64 @@ class Exchange(Job):
 
     Attributes:
         connection: that the request came on.
-        target: what its path is for; None if it could not be read so far.
-        method: b"POST", ...
-        path: as the client wrote it.
-        headers: by lower-case name; of repeated ones, the last.
+        head: its line and headers.
+        body: what has come of its body so far.
         keep_alive: whether the connection goes on afterwards.
-        size: bytes of the body so far.
         whole: the request has arrived.
         first: all requests before it on the connection are answered, so this one may be.
         refusal: why it is answered by an error, whatever else it holds.
         response_complete: it is answered.
-        disconnected: its client went away.
         served: the version that answers it.
         question: what it asks.
-        began: when its head had arrived, seconds of `time.perf_counter`.
-        read, asked: seconds that decoding took; when it was handed to the model.
+        began: when its head had arrived, in the time of `time.monotonic`, which is the loop's.
+        asked: when it was handed to the model.
     """
 
     __slots__ = (
         "asked",
         "began",
-        "chunks",
+        "body",
         "connection",
-        "disconnected",
         "first",
-        "headers",
+        "head",
         "keep_alive",
-        "method",
-        "path",
         "question",
-        "read",
         "refusal",
         "response_complete",
         "served",
-        "size",
-        "target",
         "whole",
     )
 
-    def __init__(
-        self,
-        connection: "Connection",
-        target: Target | None,
-        method: bytes,
-        path: bytes,
-        headers: dict[bytes, bytes],
-        *,
-        keep_alive: bool,
-    ) -> None:
+    asked: float
+    served: "Served"
+    question: "Question"
+
+    def __init__(self, connection: "Connection", head: Head, body: bytes | bytearray, *, whole: bool) -> None:
         self.rows = 0
-        self.waiting = False
-        self.settled = False
+        self.waiting = self.settled = self.response_complete = False
         self.timer = None
         self.connection = connection
-        self.target = target
-        self.method = method
-        self.path = path
-        self.headers = headers
-        self.keep_alive = keep_alive
-        self.chunks: list[bytes] = []
-        self.size = 0
-        self.whole = False
-        self.first = False
+        self.head = head
+        self.body = body
+        self.keep_alive = head.keep_alive
+        self.whole = self.first = whole
         self.refusal: MlplatError | None = None
-        self.response_complete = False
-        self.disconnected = False
-        self.served: Served | None = None
-        self.question: Question | None = None
-        self.began = self.read = self.asked = 0.0
+        self.began = time.monotonic()
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """By lower-case name."""
+        return self.head.headers
+
+    @property
+    def media_type(self) -> bytes:
+        """Of the body."""
+        return self.head.media_type
+
+    @property
+    def deadline(self) -> float:
+        """Until when it must be answered, in the loop's time."""
+        return self.began + min(self.head.timeout, self.connection.service.deadline)
 
     def answer(self, prediction: Prediction, first: int) -> None:
         """Take the prediction of a run; the job's own rows begin at `first`."""
@@ -94,7 +86,3 @@ class Exchange(Job):
     def fail(self, error: Exception) -> None:
         """Answer with an error, in the shape of the protocol."""
         self.connection.service.fail(self, error)
-
-    def respond(self, status: int, answer: Answer) -> None:
-        """Send the answer."""
-        self.connection.respond(self, status, answer)

@@ -15,7 +15,7 @@ from mlplat.bundle.features import Inputs
 from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, NoStoreError, NotFoundError, OverloadedError
-from mlplat.metrics import ServeMetrics
+from mlplat.metrics import ServeMetrics, Tally
 from mlplat.runtime.batcher import Batcher, Note
 from mlplat.runtime.cost import Cost
 from mlplat.runtime.predictor import Predictor
@@ -66,6 +66,7 @@ class Served:
     batcher: Batcher
     drift: DriftWindow
     protocols: Mapping[type[Protocol], Protocol]
+    tallies: Mapping[type[Protocol], Tally]
 
 
 class Lifecycle:
@@ -218,7 +219,8 @@ class Lifecycle:
             predictor.predict, cost=warm_up(predictor), max_waiting=self._max_waiting, note=self._noting(drift)
         )
         protocols = {protocol: protocol(manifest, self._limits) for protocol in PROTOCOLS}
-        return Served(manifest, predictor, batcher, drift, protocols)
+        tallies = {protocol: self._metrics.tally(protocol.name, manifest.version) for protocol in PROTOCOLS}
+        return Served(manifest, predictor, batcher, drift, protocols, tallies)
 
     def _noting(self, drift: DriftWindow) -> Note:
         def note(inputs: Inputs, prediction: Prediction, seconds: float) -> None:

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from mlplat.bundle.features import TENSOR, Features, Inputs, Problem, describe, listed
+from mlplat.bundle.features import Features, Inputs, Problem, Rows, describe, listed
 from mlplat.bundle.rows import row_encoder
 from mlplat.errors import RequestError
 from mlplat.serve.protocols.base import Limits
@@ -17,7 +16,7 @@ FEW_ROWS = 32
 """Up to so many rows are encoded value by value, which is faster than numpy's calls for each column."""
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes | bytearray) -> Any:
     """The JSON value of a body.
 
     Raises:
@@ -33,7 +32,7 @@ def parse_json(body: bytes) -> Any:
         raise RequestError("The body is nested too deeply.", status=400, code="not_json") from error
 
 
-def parse_object(body: bytes, example: str) -> dict[str, Any]:
+def parse_object(body: bytes | bytearray, example: str) -> dict[str, Any]:
     """The JSON object of a body; `example` is one, for the message.
 
     Raises:
@@ -134,7 +133,7 @@ class RowReader:
             out.append([row[name] for name in self._names])
         return out
 
-    def encode(self, rows: list[Sequence[Any]]) -> Inputs:
+    def encode(self, rows: list[Sequence[Any]]) -> Inputs | Rows:
         """The model's inputs for rows by position.
 
         Raises:
@@ -143,7 +142,7 @@ class RowReader:
         if self._encode_row is not None and len(rows) <= FEW_ROWS:
             encoded = [self._encode_row(row) for row in rows]
             if None not in encoded:
-                return {TENSOR: np.array(encoded, dtype=np.float32)}
+                return [row for row in encoded if row is not None]
         return self.encode_columns(dict(zip(self._names, zip(*rows, strict=True), strict=True)))
 
     def encode_columns(self, columns: Mapping[str, Any]) -> Inputs:

@@ -1,7 +1,6 @@
 """What is answered below ASGI: a prediction, from its bytes to its bytes, and the probes."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,22 +9,20 @@ import msgspec
 import numpy as np
 
 from mlplat import logs
-from mlplat.bundle.features import TENSOR
+from mlplat.bundle.features import as_inputs
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MethodError, MlplatError, OverloadedError, RequestError
 from mlplat.metrics import ServeMetrics
-from mlplat.serve.coding import CODINGS, inflate
+from mlplat.serve.coding import inflate
 from mlplat.serve.exchange import Exchange
-from mlplat.serve.keys import KeyRing, sent_key, unauthorized
+from mlplat.serve.heads import Heads
+from mlplat.serve.keys import KeyRing, unauthorized
 from mlplat.serve.lifecycle import Lifecycle, Phase, Served
-from mlplat.serve.protocols import Answer, Plain, Question, Request
-from mlplat.serve.targets import Probe, Targets
+from mlplat.serve.protocols import Answer, Plain, Protocol, Question
+from mlplat.serve.targets import Probe, Target, Targets
 
 LARGE_BYTES = 128 * 1024
 """A larger body is read in a thread, so that the loop answers others meanwhile."""
-
-TIMEOUT_HEADER = b"x-request-timeout"
-"""Seconds that the client will wait for the answer, if it is less than the server's own deadline."""
 
 FAILED = MlplatError("The server failed; its log says why.")
 
@@ -53,10 +50,11 @@ class Service:
         drain_unready: bool = False,
     ) -> None:
         self.targets = Targets()
+        self.heads = Heads()
+        self.deadline = deadline
         self._lifecycle = lifecycle
         self._keys = keys
         self._metrics = metrics
-        self._deadline = deadline
         self._body_bytes = body_bytes
         self._drain_unready = drain_unready
 
@@ -65,74 +63,58 @@ class Service:
         """Whether clients are told to leave."""
         return self._lifecycle.phase is Phase.DRAINING
 
-    def begin(self, exchange: Exchange) -> None:
-        """Note that the head of a request has arrived."""
-        exchange.began = time.perf_counter()
-        exchange.deadline = asyncio.get_running_loop().time() + self._deadline
-
     def refusal(self, exchange: Exchange) -> MlplatError | None:
         """Why a request is refused by its head alone, if it is."""
-        target = exchange.target
-        if target is None:
-            return None
-        if target.protocol is None:
-            return None if exchange.method in {b"GET", b"HEAD"} else _not_allowed(exchange, "GET, HEAD")
-        headers = exchange.headers
-        if self._keys.required and not self._keys.accepts(sent_key(headers)):
+        head = exchange.head
+        if (
+            self._keys.required
+            and head.target is not None
+            and head.target.protocol is not None
+            and not self._keys.accepts(head.key)
+        ):
             return unauthorized()
-        if exchange.method != b"POST":
-            return _not_allowed(exchange, "POST")
-        kind = headers.get(b"content-type")
-        if kind is not None and kind != b"application/json" and not target.protocol.takes(_media_type(kind)):
-            return _wrong_type(_media_type(kind), target.protocol.media_types)
-        coding = headers.get(b"content-encoding")
-        if coding is not None and coding.strip().lower() not in CODINGS:
-            return _wrong_coding(coding)
-        asked = headers.get(TIMEOUT_HEADER)
-        if asked is not None:
-            try:
-                exchange.deadline = min(exchange.deadline, exchange.deadline - self._deadline + _seconds(asked))
-            except RequestError as error:
-                return error
-        return None
+        return head.refusal
 
     def answer(self, exchange: Exchange) -> None:
         """Answer a request that has arrived whole and whose turn it is; at once or, for a prediction, soon."""
-        target = exchange.target
-        if target is not None and target.probe is not None:
-            exchange.settled = True
-            status, answer = self._probe(target.probe)
-            self._respond(exchange, status, answer)
-            return
         try:
-            served = self._served(exchange)
-            headers, chunks = exchange.headers, exchange.chunks
-            body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            exchange.chunks = []
-            coding = headers.get(b"content-encoding")
-            if coding is not None or len(body) > LARGE_BYTES:
-                decode = partial(self._decode, exchange, served, body, coding)
+            head = exchange.head
+            target = head.target
+            if target is None or target.protocol is None:
+                self._answer_probe(exchange, target)
+                return
+            served = self._lifecycle.current or self._lifecycle.require()
+            exchange.served = served
+            if target.model is not None:
+                _check_target(target, served)
+            protocol = served.protocols[target.protocol]
+            if head.coding is not None or len(exchange.body) > LARGE_BYTES:
+                decode = partial(self._decode, exchange, protocol)
                 reading = asyncio.get_running_loop().run_in_executor(None, decode)
                 reading.add_done_callback(partial(self._ask_read, exchange, served))
             else:
-                self._ask(exchange, served, self._decode(exchange, served, body, None))
+                self._ask(exchange, served, protocol.decode(exchange))
         except Exception as error:  # noqa: BLE001 - becomes the answer
             self.fail(exchange, error)
 
     def finish(self, exchange: Exchange, prediction: Prediction, first: int) -> None:
         """Answer with what the model predicted."""
-        question, served = exchange.question, exchange.served
-        if question is None or served is None or exchange.target is None or exchange.target.protocol is None:
-            raise TypeError("an exchange that asked nothing is answered")  # pragma: no cover - by construction
-        start = time.perf_counter()
+        served, target = exchange.served, exchange.head.target
+        if target is None or target.protocol is None:  # pragma: no cover - by construction
+            raise TypeError("only predictions are asked")
+        predicted = time.monotonic() if first == 0 else 0.0
         try:
-            answer = served.protocols[exchange.target.protocol].encode(question, prediction, first)
+            answer = served.protocols[target.protocol].encode(exchange.question, prediction, first)
         except Exception as error:  # noqa: BLE001 - becomes the answer
             self.fail(exchange, error)
             return
-        now = self._respond(exchange, 200, answer)
-        self._metrics.predicted(served.manifest.version, question.rows)
-        self._metrics.stages(exchange.asked - exchange.read, start - exchange.asked, now - start)
+        exchange.connection.respond(exchange, 200, answer)
+        now = time.monotonic()
+        tally = served.tallies[target.protocol]
+        tally.add(now - exchange.began)
+        tally.rows += exchange.question.rows
+        if first == 0:
+            self._metrics.stages(exchange.asked - exchange.began, predicted - exchange.asked, now - predicted)
 
     def fail(self, exchange: Exchange, error: BaseException) -> None:
         """Answer with an error."""
@@ -142,7 +124,7 @@ class Service:
             error = FAILED
         elif error.status == 500:
             logs.get().error("request_failed", reason=str(error), traceparent=_text(exchange, b"traceparent"))
-        target = exchange.target
+        target = exchange.head.target
         protocol = Plain if target is None or target.protocol is None else target.protocol
         answer = protocol.error(error)
         self._respond(exchange, error.status, answer._replace(headers=answer.headers + error_headers(error)))
@@ -153,39 +135,15 @@ class Service:
         """Free the place of an exchange whose client went away."""
         if exchange.settled:
             return
-        if exchange.served is not None:
+        if exchange.waiting or exchange.timer is not None:
             exchange.served.batcher.forget(exchange)
         exchange.settled = True
 
-    def _served(self, exchange: Exchange) -> Served:
-        served = self._lifecycle.require()
-        exchange.served = served
-        target, manifest = exchange.target, served.manifest
-        if target is not None and target.model is not None:
-            if target.model != manifest.model:
-                raise RequestError(
-                    f"Found the model {target.model[:100]!r}, expected {manifest.model!r}.",
-                    status=404,
-                    code="not_found",
-                )
-            if target.version is not None and target.version != manifest.version:
-                raise RequestError(
-                    f"Found the version {target.version[:100]!r}, expected {manifest.version!r}, which is served.",
-                    status=404,
-                    code="not_found",
-                )
-        return served
-
-    def _decode(self, exchange: Exchange, served: Served, body: bytes, coding: bytes | None) -> Question:
-        """Read a body; in the loop or in a thread."""
-        exchange.read = time.perf_counter()
-        target = exchange.target
-        if target is None or target.protocol is None:
-            raise TypeError("only predictions have a body")  # pragma: no cover - by construction
-        if coding is not None:
-            body = inflate(body, coding.strip().lower(), self._body_bytes)
-        kind = exchange.headers.get(b"content-type", b"")
-        return served.protocols[target.protocol].decode(Request(exchange.headers, _media_type(kind), body))
+    def _decode(self, exchange: Exchange, protocol: Protocol) -> Question:
+        """Read a body, in a thread."""
+        if exchange.head.coding is not None:
+            exchange.body = inflate(exchange.body, exchange.head.coding, self._body_bytes)
+        return protocol.decode(exchange)
 
     def _ask_read(self, exchange: Exchange, served: Served, read: asyncio.Future[Question]) -> None:
         """Go on after a body was read in a thread."""
@@ -199,29 +157,33 @@ class Service:
     def _ask(self, exchange: Exchange, served: Served, question: Question) -> None:
         """Hand a question to the model."""
         exchange.question = question
-        exchange.inputs, exchange.rows = question.inputs, question.rows
-        exchange.asked = time.perf_counter()
+        exchange.body = b""
+        exchange.inputs = question.inputs
+        exchange.rows = question.rows
+        exchange.asked = time.monotonic()
         if question.horizon is None:
             served.batcher.submit(exchange)
         else:
             served.batcher.call(exchange, _forecast(served, question, question.horizon))
 
-    def _probe(self, probe: Probe) -> tuple[int, Answer]:
-        if probe is Probe.HEALTH:
-            return 200, Answer(b'{"status":"ok"}')
-        return readiness(self._lifecycle, drain_unready=self._drain_unready)
-
-    def _respond(self, exchange: Exchange, status: int, answer: Answer) -> float:
-        """Send an answer and count it; when that was, in seconds of `time.perf_counter`."""
-        exchange.respond(status, answer)
-        now = time.perf_counter()
-        target = exchange.target
-        if target is None or target.protocol is None:
-            self._metrics.answered("http", "", status, now - exchange.began)
+    def _answer_probe(self, exchange: Exchange, target: Target | None) -> None:
+        exchange.settled = True
+        if target is not None and target.probe is Probe.READY:
+            status, answer = readiness(self._lifecycle, drain_unready=self._drain_unready)
         else:
-            version = "" if exchange.served is None else exchange.served.manifest.version
-            self._metrics.answered(target.protocol.name, version, status, now - exchange.began)
-        return now
+            status, answer = 200, Answer(b'{"status":"ok"}')
+        self._respond(exchange, status, answer)
+
+    def _respond(self, exchange: Exchange, status: int, answer: Answer) -> None:
+        """Send an answer other than a prediction, and count it."""
+        exchange.connection.respond(exchange, status, answer)
+        seconds = time.monotonic() - exchange.began
+        target = exchange.head.target
+        if target is None or target.protocol is None:
+            self._metrics.tally("http", "").add(seconds, status)
+        else:
+            version = "" if self._lifecycle.current is None else self._lifecycle.current.manifest.version
+            self._metrics.tally(target.protocol.name, version).add(seconds, status)
 
 
 def readiness(lifecycle: Lifecycle, *, drain_unready: bool) -> tuple[int, Answer]:
@@ -246,52 +208,34 @@ def error_headers(error: MlplatError) -> bytes:
     return b""
 
 
+def _check_target(target: Target, served: Served) -> None:
+    """Refuse a model or version in the path that is not the one that serves.
+
+    Raises:
+        RequestError: 404.
+    """
+    manifest = served.manifest
+    for what, found, expected in (
+        ("model", target.model, manifest.model),
+        ("version", target.version, manifest.version),
+    ):
+        if found is not None and found != expected:
+            raise RequestError(
+                f"Found the {what} {found[:100]!r}, expected {expected!r}, which is served.",
+                status=404,
+                code="not_found",
+            )
+
+
 def _forecast(served: Served, question: Question, horizon: int) -> Callable[[], Prediction]:
     def forecast() -> Prediction:
-        values = served.predictor.forecast(question.inputs[TENSOR][0], horizon)
+        (series,) = as_inputs(question.inputs).values()
+        values = served.predictor.forecast(series[0], horizon)
         return Prediction(np.asarray(values, dtype=np.float32))
 
     return forecast
 
 
-def _media_type(kind: bytes) -> bytes:
-    return kind.partition(b";")[0].strip().lower()
-
-
 def _text(exchange: Exchange, header: bytes) -> str | None:
-    value = exchange.headers.get(header)
+    value = exchange.head.headers.get(header)
     return None if value is None else value[:200].decode("ascii", "replace")
-
-
-def _seconds(text: bytes) -> float:
-    with contextlib.suppress(ValueError):
-        seconds = float(text)
-        if 0 < seconds < float("inf"):
-            return seconds
-    raise RequestError(
-        f"X-Request-Timeout: found {text[:40].decode('ascii', 'replace')!r}, expected a number of seconds above 0.",
-        status=400,
-        code="invalid_timeout",
-    )
-
-
-def _not_allowed(exchange: Exchange, allowed: str) -> MethodError:
-    return MethodError(exchange.method.decode("ascii", "replace"), exchange.path.decode("latin-1"), allowed)
-
-
-def _wrong_type(kind: bytes, expected: frozenset[bytes]) -> RequestError:
-    types = " or ".join(sorted(media_type.decode() for media_type in expected))
-    return RequestError(
-        f"Found the content type {kind[:100].decode('latin-1')!r}, expected {types}.",
-        status=415,
-        code="unsupported_media_type",
-        hint=f"Send the header 'Content-Type: {types.partition(' ')[0]}'.",
-    )
-
-
-def _wrong_coding(coding: bytes) -> RequestError:
-    return RequestError(
-        f"Found the content encoding {coding[:40].decode('latin-1')!r}, expected gzip or zstd.",
-        status=415,
-        code="unsupported_encoding",
-    )

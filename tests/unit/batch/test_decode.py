@@ -18,6 +18,7 @@ from mlplat.bundle.features import (
     Features,
     NumericColumn,
     StringColumn,
+    as_inputs,
 )
 from mlplat.errors import RequestError
 from mlplat.serve.protocols import Limits
@@ -63,7 +64,7 @@ def served(rows: list[dict[str, Any]]) -> list[list[float] | str]:
         reader = RowReader(FEATURES, Limits())
         received = json.loads(json.dumps([row]))
         try:
-            answers.append(reader.encode(reader.rows(received, "features")[0])["input"][0].tolist())
+            answers.append(as_inputs(reader.encode(reader.rows(received, "features")[0]))["input"][0].tolist())
         except RequestError as error:
             answers.append(error.message)
     return answers

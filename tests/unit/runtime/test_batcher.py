@@ -24,10 +24,16 @@ class Asked(Job):
     """A job that keeps what it got."""
 
     def __init__(self, inputs: Inputs, count: int, *, seconds: float = 60.0) -> None:
-        super().__init__()
         loop = asyncio.get_running_loop()
-        self.inputs, self.rows, self.deadline = inputs, count, loop.time() + seconds
+        self.inputs, self.rows = inputs, count
+        self.waiting = self.settled = False
+        self.timer = None
+        self._deadline = loop.time() + seconds
         self.got: asyncio.Future[Prediction] = loop.create_future()
+
+    @property
+    def deadline(self) -> float:
+        return self._deadline
 
     def answer(self, prediction: Prediction, first: int) -> None:
         self.got.set_result(prediction.rows(first, first + self.rows))

@@ -1,11 +1,12 @@
 """What a wire protocol is: how a body becomes the model's inputs, and a prediction an answer."""
 
+import typing
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
-from mlplat.bundle.features import Inputs
+from mlplat.bundle.features import Inputs, Rows
 from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError
@@ -21,8 +22,7 @@ class Limits:
     max_horizon: int = 1000
 
 
-@dataclass(slots=True)
-class Request:
+class Request(typing.Protocol):
     """A request for a prediction, received whole.
 
     Attributes:
@@ -31,9 +31,23 @@ class Request:
         body: as it was before it was compressed.
     """
 
-    headers: Mapping[bytes, bytes]
-    media_type: bytes
+    @property
+    def headers(self) -> Mapping[bytes, bytes]: ...  # noqa: D102 - above
+
+    @property
+    def media_type(self) -> bytes: ...  # noqa: D102 - above
+
+    @property
+    def body(self) -> bytes | bytearray: ...  # noqa: D102 - above
+
+
+@dataclass(slots=True)
+class Message:
+    """A request that came by no connection."""
+
     body: bytes
+    media_type: bytes = b""
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -41,13 +55,13 @@ class Question:
     """What a request asks.
 
     Attributes:
-        inputs: the model's inputs, encoded: [rows, ...] each.
+        inputs: the model's inputs, encoded, or rows of numbers for its one tensor.
         rows: how many.
         form: what the protocol needs to answer in kind.
         horizon: how many steps to forecast from the one row, if that was said; the prediction then has so many values.
     """
 
-    inputs: Inputs
+    inputs: Inputs | Rows
     rows: int
     form: Any = None
     horizon: int | None = None

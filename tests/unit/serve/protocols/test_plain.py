@@ -17,11 +17,12 @@ from mlplat.bundle.features import (
     DateColumn,
     Features,
     NumericColumn,
+    as_inputs,
 )
 from mlplat.bundle.manifest import Manifest, Task
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import RequestError
-from mlplat.serve.protocols import Limits, Plain, Question, Request
+from mlplat.serve.protocols import Limits, Message, Plain, Question
 from mlplat.serve.protocols.plain import MANY, MANY_FULL, ONE, ONE_BARE
 
 from .manifests import manifest_of
@@ -40,7 +41,7 @@ LIMITS = Limits(max_rows=5, max_horizon=10)
 
 
 def decode(body: bytes, features: Features = FLOWER, task: Task = "classification") -> Question:
-    return Plain(manifest_of(features, task), LIMITS).decode(Request({}, b"", body))
+    return Plain(manifest_of(features, task), LIMITS).decode(Message(body))
 
 
 def ask(body: Any, features: Features = FLOWER, task: Task = "classification") -> Question:
@@ -55,7 +56,7 @@ def refusal(body: Any, features: Features = FLOWER, task: Task = "classification
 
 
 def tensor(question: Question) -> list[list[float]]:
-    rows: list[list[float]] = question.inputs[TENSOR].tolist()
+    rows: list[list[float]] = as_inputs(question.inputs)[TENSOR].tolist()
     return rows
 
 
@@ -280,7 +281,7 @@ bodies = st.one_of(
 def test_any_body_is_encoded_to_finite_numbers_or_refused_with_a_sentence(body: bytes) -> None:
     for features, task in ((MIXED, "classification"), (SERIES, "forecast")):
         try:
-            inputs = decode(body, features, task).inputs  # type: ignore[arg-type]
+            inputs = as_inputs(decode(body, features, task).inputs)  # type: ignore[arg-type]
         except RequestError as error:
             assert 400 <= error.status < 500
             assert error.message

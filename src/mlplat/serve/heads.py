@@ -1,0 +1,138 @@
+"""The head of a request: its line and headers, read once for all requests that have the same."""
+
+import contextlib
+
+from mlplat.errors import MethodError, MlplatError, RequestError
+from mlplat.serve.coding import CODINGS
+from mlplat.serve.keys import sent_key
+from mlplat.serve.targets import Target
+
+TIMEOUT_HEADER = b"x-request-timeout"
+"""Seconds that the client will wait for the answer, if it is less than the server's own deadline."""
+
+MOST_HEADS = 512
+MOST_HEAD_BYTES = 2048
+"""So many heads of at most so many bytes are remembered: a megabyte."""
+
+
+class Head:
+    """What a request's line and headers say.
+
+    Attributes:
+        target: what its path is for; None if it could not be read so far.
+        method: b"POST", ...
+        path: as the client wrote it.
+        headers: by lower-case name; of repeated ones, the last.
+        keep_alive: whether the connection goes on afterwards.
+        interim: whether the client understands an answer before the answer (it speaks HTTP/1.1).
+        media_type: of the body, in lower case and without parameters; b"" if the client did not say.
+        coding: how the body is compressed; None if it is not.
+        key: the API key, if there is one.
+        timeout: seconds within which the client wants the answer.
+        length: bytes of the body, if the head says so; -1 if it is chunked.
+        refusal: why such a request is refused, whatever its body, if it is.
+    """
+
+    __slots__ = (
+        "coding",
+        "headers",
+        "interim",
+        "keep_alive",
+        "key",
+        "length",
+        "media_type",
+        "method",
+        "path",
+        "refusal",
+        "target",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        target: Target | None,
+        method: bytes,
+        path: bytes,
+        headers: dict[bytes, bytes],
+        *,
+        keep_alive: bool,
+        interim: bool,
+    ) -> None:
+        self.target = target
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.interim = interim
+        self.media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        coding = headers.get(b"content-encoding", b"identity").strip().lower()
+        self.coding = None if coding == b"identity" else coding
+        self.key = sent_key(headers)
+        self.timeout = float("inf")
+        length = headers.get(b"content-length", b"0")
+        self.length = -1 if b"transfer-encoding" in headers or not length.isdigit() else int(length[:20])
+        self.refusal: MlplatError | None = None
+        try:
+            self._check()
+        except RequestError as refusal:
+            self.refusal = refusal
+
+    def _check(self) -> None:
+        target = self.target
+        if target is None:
+            return
+        if target.protocol is None:
+            self._check_method(b"GET", b"HEAD")
+            return
+        self._check_method(b"POST")
+        kind, coding = self.media_type, self.coding
+        if kind and not target.protocol.takes(kind):
+            types = " or ".join(sorted(media_type.decode() for media_type in target.protocol.media_types))
+            raise RequestError(
+                f"Found the content type {kind[:100].decode('latin-1')!r}, expected {types}.",
+                status=415,
+                code="unsupported_media_type",
+                hint=f"Send the header 'Content-Type: {types.partition(' ')[0]}'.",
+            )
+        if coding is not None and coding not in CODINGS:
+            known = ", ".join(sorted(name.decode() for name in CODINGS))
+            raise RequestError(
+                f"Found the content encoding {coding[:40].decode('latin-1')!r}, expected one of {known}.",
+                status=415,
+                code="unsupported_encoding",
+            )
+        if TIMEOUT_HEADER in self.headers:
+            self.timeout = _seconds(self.headers[TIMEOUT_HEADER])
+
+    def _check_method(self, *allowed: bytes) -> None:
+        if self.method not in allowed:
+            raise MethodError(
+                self.method.decode("latin-1"), self.path.decode("latin-1"), b", ".join(allowed).decode("ascii")
+            )
+
+
+class Heads:
+    """Heads that were read before, by their bytes."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Head] = {}
+        self.find = self._known.get
+
+    def remember(self, raw: bytes, head: Head) -> None:
+        """Keep what a head was read as, if it is likely to come again just so."""
+        if len(raw) <= MOST_HEAD_BYTES and raw.startswith(b"POST ") and head.refusal is None:
+            if len(self._known) >= MOST_HEADS:
+                self._known.clear()
+            self._known[raw] = head
+
+
+def _seconds(text: bytes) -> float:
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if 0 < seconds < float("inf"):
+            return seconds
+    raise RequestError(
+        f"X-Request-Timeout: found {text[:40].decode('latin-1')!r}, expected a number of seconds above 0.",
+        status=400,
+        code="invalid_timeout",
+    )
