@@ -19,10 +19,18 @@ from mlplat.serve.docs import docs_routes
 from mlplat.serve.edge import Edge
 from mlplat.serve.keys import KeyRing
 from mlplat.serve.lifecycle import Lifecycle
+from mlplat.serve.metadata import metadata_routes
 
 
-def create_app(lifecycle: Lifecycle, metrics: ServeMetrics, keys: KeyRing) -> Starlette:
-    """The application around a lifecycle, which it starts and ends."""
+def create_app(lifecycle: Lifecycle, metrics: ServeMetrics, keys: KeyRing, *, drain_unready: bool = False) -> Starlette:
+    """The application around a lifecycle, which it starts and ends.
+
+    Args:
+        lifecycle: the version that serves.
+        metrics: what is counted.
+        keys: who is let in.
+        drain_unready: whether readiness says no while draining.
+    """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -52,7 +60,12 @@ def create_app(lifecycle: Lifecycle, metrics: ServeMetrics, keys: KeyRing) -> St
         )
 
     return Starlette(
-        routes=[Route("/metrics", exposition), Route("/version", version), *docs_routes(lifecycle)],
+        routes=[
+            Route("/metrics", exposition),
+            Route("/version", version),
+            *metadata_routes(lifecycle, drain_unready=drain_unready),
+            *docs_routes(lifecycle),
+        ],
         lifespan=lifespan,
         middleware=[Middleware(Edge, keys=keys, lifecycle=lifecycle, metrics=metrics)],
         exception_handlers={MlplatError: on_mlplat_error, HTTPException: on_http_error, Exception: on_failure},

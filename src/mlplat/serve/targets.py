@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote_to_bytes
 
-from mlplat.serve.protocols import Plain, Protocol
+from mlplat.serve.protocols import OpenInference, Plain, Protocol
 
 
 class Probe(Enum):
@@ -33,7 +33,9 @@ PROBES = {
     b"/readyz": Probe.READY,
 }
 
-NAMED: dict[type[Protocol], re.Pattern[bytes]] = {}
+NAMED: dict[type[Protocol], re.Pattern[bytes]] = {
+    OpenInference: re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer"),
+}
 
 FIXED = {
     b"/predict": Target(Plain),

@@ -1,8 +1,32 @@
 """The wire protocols: one module each."""
 
-from mlplat.serve.protocols.base import Answer, Limits, Protocol, Question, Request
+from mlplat.serve.protocols.base import JSON, Answer, Limits, Message, Protocol, Question, Request
+from mlplat.serve.protocols.openinference import OpenInference
 from mlplat.serve.protocols.plain import Plain
 
-PROTOCOLS: tuple[type[Protocol], ...] = (Plain,)
+PROTOCOLS: tuple[type[Protocol], ...] = (Plain, OpenInference)
 
-__all__ = ["PROTOCOLS", "Answer", "Limits", "Plain", "Protocol", "Question", "Request"]
+SHAPES: dict[str, type[Protocol]] = {"/v2": OpenInference}
+"""Whose errors are answered below a path, where no protocol answers itself; elsewhere those of `Plain`."""
+
+__all__ = [
+    "JSON",
+    "PROTOCOLS",
+    "Answer",
+    "Limits",
+    "Message",
+    "OpenInference",
+    "Plain",
+    "Protocol",
+    "Question",
+    "Request",
+    "shape_of",
+]
+
+
+def shape_of(path: str) -> type[Protocol]:
+    """The protocol in whose shape an error at a path is answered."""
+    for start, protocol in SHAPES.items():
+        if path == start or path.startswith(start + "/"):
+            return protocol
+    return Plain

@@ -1,0 +1,415 @@
+"""The Open Inference Protocol V2 over REST, with Triton's binary tensor data extension.
+
+Rows come as one tensor `input` [rows, columns], or as one input per column, [rows] or [rows, 1]. Answers are the outputs
+`predict` [rows] and, of a classification, `predict_proba` [rows, classes].
+https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from mlplat.bundle.features import FLOAT32_MAX, TENSOR, Inputs, NumericColumn, Rows, describe, listed
+from mlplat.bundle.manifest import Manifest
+from mlplat.bundle.prediction import Prediction
+from mlplat.errors import MlplatError, RequestError
+from mlplat.serve.protocols import tensors
+from mlplat.serve.protocols.base import JSON, Answer, Limits, Protocol, Question, Request
+from mlplat.serve.protocols.outputs import PREDICT, PROBABILITIES, Labels, number_tensor
+from mlplat.serve.protocols.plain import check_horizon
+from mlplat.serve.protocols.schema import example_row, operation
+from mlplat.serve.rows import FEW_ROWS, RowReader
+
+HEADER_LENGTH = b"inference-header-content-length"
+"""The header with the bytes of the JSON, if tensors follow it as bytes."""
+
+OCTETS = b"application/octet-stream"
+
+ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+
+
+class _Tensor(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[Any] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class _Message(msgspec.Struct):
+    inputs: list[_Tensor]
+    outputs: list[_Output] | None = None
+    id: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class _Form(NamedTuple):
+    """How a question is answered.
+
+    Attributes:
+        id: `"id":...,`, or nothing.
+        outputs: the name of each that is wanted, and whether as bytes.
+    """
+
+    id: bytes
+    outputs: Sequence[tuple[str, bool]]
+
+
+class OpenInference(Protocol):
+    """`POST /v2/models/{model}[/versions/{version}]/infer`."""
+
+    name = "v2"
+    media_types = frozenset({JSON, OCTETS})
+
+    def __init__(self, manifest: Manifest, limits: Limits) -> None:
+        super().__init__(manifest, limits)
+        features = manifest.features
+        self._names = features.names
+        self._known = set(features.names)
+        self._reader = RowReader(features, limits)
+        self._numeric = features.layout == "tensor" and all(isinstance(c, NumericColumn) for c in features.columns)
+        self._message = msgspec.json.Decoder(_Message)
+        self._outputs = [PREDICT] if manifest.classes is None else [PREDICT, PROBABILITIES]
+        self._labels = None if manifest.classes is None else Labels(manifest.classes)
+        self._model = b'{"model_name":%b,"model_version":%b,' % (
+            msgspec.json.encode(manifest.model),
+            msgspec.json.encode(manifest.version),
+        )
+
+    def decode(self, request: Request) -> Question:
+        """Read an inference request.
+
+        Raises:
+            RequestError: 400 if it cannot be taken apart, 422 if an input, output or value is not as expected.
+        """
+        body = request.body
+        length = request.headers.get(HEADER_LENGTH)
+        end = len(body) if length is None else _header_length(length, len(body))
+        message = self._parse(memoryview(body)[:end])
+        parameters = message.parameters or {}
+        form = _Form(
+            b"" if message.id is None else b'"id":%b,' % msgspec.json.encode(message.id),
+            self._wanted(message.outputs, parameters),
+        )
+        pieces = _pieces(message.inputs, memoryview(body)[end:], headed=length is not None)
+        rows, inputs = self._inputs(message.inputs, pieces)
+        horizon = parameters.get("horizon") if self.manifest.task == "forecast" else None
+        check_horizon(horizon, self.limits.max_horizon)
+        if horizon is not None and rows != 1:
+            raise RequestError(f"Found {rows} rows, expected 1 with a 'horizon'.", code="too_many_rows")
+        return Question(inputs, rows, form, horizon)
+
+    def encode(self, question: Question, prediction: Prediction, first: int) -> Answer:
+        """The outputs that are wanted; those as bytes follow the JSON."""
+        mine = prediction if question.horizon is not None else prediction.rows(first, first + question.rows)
+        outputs, pieces = [], []
+        for name, binary in question.form.outputs:
+            if name == PROBABILITIES and mine.probabilities is not None:
+                output = number_tensor(name, "FP32", mine.probabilities, binary=binary)
+            elif self._labels is not None:
+                output = self._labels.output(mine.values, binary=binary)
+            else:
+                output = number_tensor(name, "FP32", mine.values, binary=binary)
+            text, piece = output
+            outputs.append(text)
+            if piece is not None:
+                pieces.append(piece)
+        head = b'%b%b"outputs":[%b]}' % (self._model, question.form.id, b",".join(outputs))
+        if not pieces:
+            return Answer(head)
+        return Answer(b"".join([head, *pieces]), OCTETS, b"%b: %d\r\n" % (HEADER_LENGTH, len(head)))
+
+    def paths(self) -> dict[str, Any]:
+        """`/v2`: inference, metadata, probes."""
+        model = f"/v2/models/{self.manifest.model}"
+        content = {
+            "application/json": {"schema": _request_schema(), "examples": self._examples()},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        }
+        reads = {
+            "/v2": "The server and the extensions that it has.",
+            "/v2/health/live": "Whether the process lives.",
+            "/v2/health/ready": "Whether it can predict.",
+            model: "Inputs and outputs of the model.",
+            f"{model}/ready": "Whether the model can predict.",
+        }
+        return {
+            f"{model}/infer": {
+                "post": operation(
+                    "Predict by the Open Inference Protocol V2, in JSON or with binary tensors.",
+                    content,
+                    ERROR,
+                    {"type": "object"},
+                )
+            },
+            **{
+                path: {"get": {"summary": summary, "responses": {"200": {"description": "it is as it says"}}}}
+                for path, summary in reads.items()
+            },
+            "/v2/repository/index": {
+                "post": {"summary": "The model and its state.", "responses": {"200": {"description": "a list of one"}}}
+            },
+        }
+
+    @staticmethod
+    def error(error: MlplatError) -> Answer:
+        """`{"error": ...}`."""
+        return Answer(msgspec.json.encode({"error": str(error)}))
+
+    def _parse(self, text: memoryview) -> _Message:
+        try:
+            return self._message.decode(text)
+        except msgspec.ValidationError as error:
+            raise RequestError(f"The request is not as expected: {error}. {self._expected()}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            hint = "NaN is no JSON: send null for a missing value, or binary data." if b"NaN" in bytes(text) else ""
+            raise RequestError(f"The request is not JSON: {error}.", status=400, code="not_json", hint=hint) from error
+        except RecursionError as error:
+            raise RequestError("The request is nested too deeply.", status=400, code="not_json") from error
+
+    def _wanted(self, outputs: list[_Output] | None, parameters: Mapping[str, Any]) -> list[tuple[str, bool]]:
+        """The outputs that are asked for, all if it was not said, and whether each comes as bytes."""
+        binary = _flag(parameters, "binary_data_output", default=False)
+        if not outputs:
+            return [(name, binary) for name in self._outputs]
+        wanted: dict[str, bool] = {}
+        for output in outputs:
+            if output.name not in self._outputs:
+                raise RequestError(
+                    f"Unknown output {listed([output.name])}; expected {listed(self._outputs)}.", code="unknown_output"
+                )
+            if output.name in wanted:
+                raise RequestError(f"The output {output.name!r} is asked for twice.", code="invalid_outputs")
+            given = output.parameters or {}
+            _refuse_shared_memory(output.name, given)
+            if given.get("classification"):
+                raise RequestError(
+                    f"output {output.name!r}: found the parameter 'classification', which this server does not have; "
+                    f"expected none.",
+                    code="unknown_extension",
+                    hint=f"Ask for {PREDICT!r}, which holds the labels.",
+                )
+            wanted[output.name] = _flag(given, "binary_data", default=binary)
+        return list(wanted.items())
+
+    def _inputs(self, given: list[_Tensor], pieces: list[memoryview | None]) -> tuple[int, Inputs | Rows]:
+        """How many rows there are, and what the model is run on."""
+        width = len(self._names)
+        if len(given) == 1 and given[0].name == TENSOR:
+            rows = self._rows(given[0], width)
+            values = _values(given[0], rows, self._names, pieces[0])
+            plain = self._plain(values, rows)
+            if plain is not None:
+                return rows, plain
+            return rows, self._encode([values[column::width] for column in range(width)], rows)
+        by_name = self._by_name(given)
+        rows = self._rows(given[0], 1)
+        for tensor in given:
+            if self._rows(tensor, 1) != rows:
+                raise RequestError(
+                    f"input {tensor.name!r}: found {self._rows(tensor, 1)} rows, expected {rows} as in "
+                    f"{given[0].name!r}.",
+                    code="wrong_shape",
+                )
+        found = [by_name[name] for name in self._names]
+        return rows, self._encode([_values(given[i], rows, [given[i].name], pieces[i]) for i in found], rows)
+
+    def _by_name(self, given: list[_Tensor]) -> dict[str, int]:
+        """The index of the input of each column."""
+        by_name = {tensor.name: index for index, tensor in enumerate(given)}
+        if len(given) != len(by_name):
+            twice = next(tensor.name for index, tensor in enumerate(given) if by_name[tensor.name] != index)
+            raise RequestError(f"The input {listed([twice])} is given twice.", code="repeated_input")
+        unknown = [name for name in by_name if name not in self._known]
+        if unknown:
+            raise RequestError(f"Unknown inputs {listed(unknown)}. {self._expected()}", code="unknown_columns")
+        missing = [name for name in self._names if name not in by_name]
+        if missing:
+            raise RequestError(f"Missing inputs {listed(missing)}. {self._expected()}", code="missing_columns")
+        return by_name
+
+    def _expected(self) -> str:
+        return (
+            f"Expected 'inputs' to be one tensor {TENSOR!r} of the shape [rows, {len(self._names)}], or one of [rows] "
+            f"per column: {listed(self._names)}; each with 'name', 'shape', 'datatype' and 'data'."
+        )
+
+    def _rows(self, tensor: _Tensor, width: int) -> int:
+        """How many rows a tensor has; its shape is then as expected."""
+        match tensor.shape:
+            case [rows, columns] if columns == width and rows > 0:
+                pass
+            case [rows] if width == 1 and rows > 0:
+                pass
+            case _:
+                expected = "[rows] or [rows, 1]" if width == 1 else f"[rows, {width}]"
+                raise RequestError(
+                    f"input {tensor.name!r}: found the shape {describe(tensor.shape)}, expected {expected} with 1 row "
+                    f"or more.",
+                    code="wrong_shape",
+                )
+        self._reader.check_count(rows)
+        return rows
+
+    def _plain(self, values: tensors.Values, rows: int) -> Inputs | None:
+        """The inputs, if all columns are numeric and all values are fit for the model as they are."""
+        if not self._numeric or isinstance(values, list):
+            return None
+        kind, size = values.dtype.kind, values.dtype.itemsize
+        if kind == "f":
+            fits = bool(np.isfinite(values).all() if size <= 4 else (np.abs(values) <= FLOAT32_MAX).all())
+        else:
+            fits = kind in "iu" and size <= 4
+        return {TENSOR: values.astype(np.float32, copy=False).reshape(rows, -1)} if fits else None
+
+    def _encode(self, columns: list[tensors.Values], rows: int) -> Inputs | Rows:
+        if rows <= FEW_ROWS:
+            lists = [column if isinstance(column, list) else column.tolist() for column in columns]
+            return self._reader.encode(list(zip(*lists, strict=True)))
+        return self._reader.encode_columns(dict(zip(self._names, columns, strict=True)))
+
+    def _examples(self) -> dict[str, Any]:
+        """Requests that work."""
+        row = example_row(self.manifest)
+        columns = [
+            {"name": column.name, "shape": [1], "datatype": tensors.COLUMN_DATATYPES[column.kind], "data": [value]}
+            for column, value in zip(self.manifest.features.columns, row, strict=True)
+        ]
+        examples: dict[str, Any] = {"an input per column": {"value": {"id": "1", "inputs": columns}}}
+        if self._numeric:
+            tensor = {"name": TENSOR, "shape": [1, len(row)], "datatype": "FP32", "data": [row]}
+            one: dict[str, Any] = {"inputs": [tensor], "outputs": [{"name": PREDICT}]}
+            if self.manifest.task == "forecast":
+                one["parameters"] = {"horizon": 3}
+            examples = {"one tensor": {"value": one}} | examples
+        return examples
+
+
+def _header_length(text: bytes, most: int) -> int:
+    if text.isdigit() and len(text) <= 20 and int(text) <= most:
+        return int(text)
+    raise RequestError(
+        f"Inference-Header-Content-Length: found {text[:40].decode('latin-1')!r}, expected the bytes of the JSON, at "
+        f"most {most} as the body has.",
+        status=400,
+        code="invalid_header_length",
+    )
+
+
+def _pieces(given: list[_Tensor], rest: memoryview, *, headed: bool) -> list[memoryview | None]:
+    """The bytes of each tensor that came as such, in order; they must be all that follows the JSON."""
+    pieces: list[memoryview | None] = []
+    at = 0
+    for tensor in given:
+        parameters = tensor.parameters or {}
+        _refuse_shared_memory(tensor.name, parameters)
+        size = parameters.get("binary_data_size")
+        if size is None:
+            if tensor.data is None:
+                raise RequestError(
+                    f"input {listed([tensor.name])}: found neither 'data' nor 'binary_data_size', expected one of them.",
+                    code="no_data",
+                )
+            pieces.append(None)
+            continue
+        if tensor.data is not None:
+            raise RequestError(
+                f"input {listed([tensor.name])}: found both 'data' and 'binary_data_size', expected one of them.",
+                code="invalid_binary_data",
+            )
+        if not headed:
+            raise RequestError(
+                f"input {listed([tensor.name])}: found 'binary_data_size' without the header "
+                f"Inference-Header-Content-Length, expected both.",
+                status=400,
+                code="invalid_binary_data",
+            )
+        if type(size) is not int or not 0 <= size <= len(rest) - at:
+            raise RequestError(
+                f"input {listed([tensor.name])}: found {describe(size)} as 'binary_data_size', expected an integer from "
+                f"0 to {len(rest) - at}, the bytes that are left.",
+                status=400,
+                code="invalid_binary_data",
+            )
+        pieces.append(rest[at : at + size])
+        at += size
+    if at != len(rest):
+        raise RequestError(
+            f"Found {len(rest)} bytes after the JSON, expected {at} as the inputs' 'binary_data_size' add up to.",
+            status=400,
+            code="invalid_binary_data",
+        )
+    return pieces
+
+
+def _values(tensor: _Tensor, rows: int, columns: Sequence[str], piece: memoryview | None) -> tensors.Values:
+    """The values of a tensor whose shape was checked, row by row."""
+    if tensor.datatype not in tensors.DATATYPES:
+        raise RequestError(
+            f"input {tensor.name!r}: found the datatype {describe(tensor.datatype)}, expected one of "
+            f"{', '.join(tensors.DATATYPES)}.",
+            code="unknown_datatype",
+        )
+    place, where = f"input {tensor.name!r}", partial(_place, columns)
+    if piece is not None:
+        return tensors.from_bytes(tensor.datatype, piece, rows * len(columns), place, where)
+    return tensors.from_json(tensor.datatype, tensors.flattened(tensor.data or [], tensor.shape, place), where)
+
+
+def _place(columns: Sequence[str], index: int) -> str:
+    row, column = divmod(index, len(columns))
+    return f"row {row}, column {columns[column]!r}"
+
+
+def _flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise RequestError(f"{name!r}: found {describe(value)}, expected true or false.", code="invalid_parameter")
+    return value
+
+
+def _refuse_shared_memory(name: str, parameters: Mapping[str, Any]) -> None:
+    if "shared_memory_region" in parameters:
+        raise RequestError(
+            f"{listed([name])}: found shared memory, which this server does not have; expected data in the request.",
+            code="unknown_extension",
+        )
+
+
+def _request_schema() -> dict[str, Any]:
+    parameters = {"type": "object"}
+    tensor = {
+        "type": "object",
+        "required": ["name", "shape", "datatype"],
+        "properties": {
+            "name": {"type": "string"},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 2},
+            "datatype": {"enum": list(tensors.DATATYPES)},
+            "data": {"type": "array", "items": {}},
+            "parameters": parameters,
+        },
+    }
+    output = {
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"enum": [PREDICT, PROBABILITIES]}, "parameters": parameters},
+    }
+    return {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "inputs": {"type": "array", "items": tensor, "minItems": 1},
+            "outputs": {"type": "array", "items": output},
+            "parameters": parameters,
+        },
+    }
