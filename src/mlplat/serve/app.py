@@ -20,6 +20,7 @@ from mlplat.serve.edge import Edge
 from mlplat.serve.keys import KeyRing
 from mlplat.serve.lifecycle import Lifecycle
 from mlplat.serve.metadata import metadata_routes
+from mlplat.serve.pages import page_routes
 
 
 def create_app(lifecycle: Lifecycle, metrics: ServeMetrics, keys: KeyRing, *, drain_unready: bool = False) -> Starlette:
@@ -65,6 +66,7 @@ def create_app(lifecycle: Lifecycle, metrics: ServeMetrics, keys: KeyRing, *, dr
             Route("/version", version),
             *metadata_routes(lifecycle, drain_unready=drain_unready),
             *docs_routes(lifecycle),
+            *page_routes(lifecycle),
         ],
         lifespan=lifespan,
         middleware=[Middleware(Edge, keys=keys, lifecycle=lifecycle, metrics=metrics)],

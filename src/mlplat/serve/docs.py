@@ -44,6 +44,10 @@ PROBES = {
         {"200": "it is", "503": "not yet, and why"},
     ),
     "/metrics": ("Metrics for Prometheus.", {"200": "the text format"}),
+    "/drift": (
+        "How far the latest requests are from the training data, by feature and in what is predicted.",
+        {"200": "the figures, null while there are too few requests", "503": "not ready"},
+    ),
     "/version": ("This release, and the model and version that serve.", {"200": "what is running"}),
 }
 
