@@ -19,37 +19,15 @@ from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, RequestError
 from mlplat.serve.protocols import tensors
 from mlplat.serve.protocols.base import JSON, Answer, Limits, Protocol, Question, Request
+from mlplat.serve.protocols.framing import HEADER_LENGTH, Output, Tensor, refuse_shared_memory, take_apart
 from mlplat.serve.protocols.outputs import PREDICT, PROBABILITIES, Labels, number_tensor
 from mlplat.serve.protocols.plain import check_horizon
 from mlplat.serve.protocols.schema import example_row, operation
 from mlplat.serve.rows import FEW_ROWS, RowReader
 
-HEADER_LENGTH = b"inference-header-content-length"
-"""The header with the bytes of the JSON, if tensors follow it as bytes."""
-
 OCTETS = b"application/octet-stream"
 
 ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
-
-
-class _Tensor(msgspec.Struct):
-    name: str
-    shape: list[int]
-    datatype: str
-    data: list[Any] | None = None
-    parameters: dict[str, Any] | None = None
-
-
-class _Output(msgspec.Struct):
-    name: str
-    parameters: dict[str, Any] | None = None
-
-
-class _Message(msgspec.Struct):
-    inputs: list[_Tensor]
-    outputs: list[_Output] | None = None
-    id: str | None = None
-    parameters: dict[str, Any] | None = None
 
 
 class _Form(NamedTuple):
@@ -77,9 +55,12 @@ class OpenInference(Protocol):
         self._known = set(features.names)
         self._reader = RowReader(features, limits)
         self._numeric = features.layout == "tensor" and all(isinstance(c, NumericColumn) for c in features.columns)
-        self._message = msgspec.json.Decoder(_Message)
         self._outputs = [PREDICT] if manifest.classes is None else [PREDICT, PROBABILITIES]
         self._labels = None if manifest.classes is None else Labels(manifest.classes)
+        self._expected = (
+            f"Expected 'inputs' to be one tensor {TENSOR!r} of the shape [rows, {len(self._names)}], or one of [rows] "
+            f"per column: {listed(self._names)}; each with 'name', 'shape', 'datatype' and 'data'."
+        )
         self._model = b'{"model_name":%b,"model_version":%b,' % (
             msgspec.json.encode(manifest.model),
             msgspec.json.encode(manifest.version),
@@ -91,16 +72,12 @@ class OpenInference(Protocol):
         Raises:
             RequestError: 400 if it cannot be taken apart, 422 if an input, output or value is not as expected.
         """
-        body = request.body
-        length = request.headers.get(HEADER_LENGTH)
-        end = len(body) if length is None else _header_length(length, len(body))
-        message = self._parse(memoryview(body)[:end])
+        message, pieces = take_apart(request, self._expected)
         parameters = message.parameters or {}
         form = _Form(
             b"" if message.id is None else b'"id":%b,' % msgspec.json.encode(message.id),
             self._wanted(message.outputs, parameters),
         )
-        pieces = _pieces(message.inputs, memoryview(body)[end:], headed=length is not None)
         rows, inputs = self._inputs(message.inputs, pieces)
         horizon = parameters.get("horizon") if self.manifest.task == "forecast" else None
         check_horizon(horizon, self.limits.max_horizon)
@@ -165,18 +142,7 @@ class OpenInference(Protocol):
         """`{"error": ...}`."""
         return Answer(msgspec.json.encode({"error": str(error)}))
 
-    def _parse(self, text: memoryview) -> _Message:
-        try:
-            return self._message.decode(text)
-        except msgspec.ValidationError as error:
-            raise RequestError(f"The request is not as expected: {error}. {self._expected()}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            hint = "NaN is no JSON: send null for a missing value, or binary data." if b"NaN" in bytes(text) else ""
-            raise RequestError(f"The request is not JSON: {error}.", status=400, code="not_json", hint=hint) from error
-        except RecursionError as error:
-            raise RequestError("The request is nested too deeply.", status=400, code="not_json") from error
-
-    def _wanted(self, outputs: list[_Output] | None, parameters: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    def _wanted(self, outputs: list[Output] | None, parameters: Mapping[str, Any]) -> list[tuple[str, bool]]:
         """The outputs that are asked for, all if it was not said, and whether each comes as bytes."""
         binary = _flag(parameters, "binary_data_output", default=False)
         if not outputs:
@@ -190,7 +156,7 @@ class OpenInference(Protocol):
             if output.name in wanted:
                 raise RequestError(f"The output {output.name!r} is asked for twice.", code="invalid_outputs")
             given = output.parameters or {}
-            _refuse_shared_memory(output.name, given)
+            refuse_shared_memory(output.name, given)
             if given.get("classification"):
                 raise RequestError(
                     f"output {output.name!r}: found the parameter 'classification', which this server does not have; "
@@ -201,7 +167,7 @@ class OpenInference(Protocol):
             wanted[output.name] = _flag(given, "binary_data", default=binary)
         return list(wanted.items())
 
-    def _inputs(self, given: list[_Tensor], pieces: list[memoryview | None]) -> tuple[int, Inputs | Rows]:
+    def _inputs(self, given: list[Tensor], pieces: list[memoryview | None]) -> tuple[int, Inputs | Rows]:
         """How many rows there are, and what the model is run on."""
         width = len(self._names)
         if len(given) == 1 and given[0].name == TENSOR:
@@ -223,7 +189,7 @@ class OpenInference(Protocol):
         found = [by_name[name] for name in self._names]
         return rows, self._encode([_values(given[i], rows, [given[i].name], pieces[i]) for i in found], rows)
 
-    def _by_name(self, given: list[_Tensor]) -> dict[str, int]:
+    def _by_name(self, given: list[Tensor]) -> dict[str, int]:
         """The index of the input of each column."""
         by_name = {tensor.name: index for index, tensor in enumerate(given)}
         if len(given) != len(by_name):
@@ -231,19 +197,13 @@ class OpenInference(Protocol):
             raise RequestError(f"The input {listed([twice])} is given twice.", code="repeated_input")
         unknown = [name for name in by_name if name not in self._known]
         if unknown:
-            raise RequestError(f"Unknown inputs {listed(unknown)}. {self._expected()}", code="unknown_columns")
+            raise RequestError(f"Unknown inputs {listed(unknown)}. {self._expected}", code="unknown_columns")
         missing = [name for name in self._names if name not in by_name]
         if missing:
-            raise RequestError(f"Missing inputs {listed(missing)}. {self._expected()}", code="missing_columns")
+            raise RequestError(f"Missing inputs {listed(missing)}. {self._expected}", code="missing_columns")
         return by_name
 
-    def _expected(self) -> str:
-        return (
-            f"Expected 'inputs' to be one tensor {TENSOR!r} of the shape [rows, {len(self._names)}], or one of [rows] "
-            f"per column: {listed(self._names)}; each with 'name', 'shape', 'datatype' and 'data'."
-        )
-
-    def _rows(self, tensor: _Tensor, width: int) -> int:
+    def _rows(self, tensor: Tensor, width: int) -> int:
         """How many rows a tensor has; its shape is then as expected."""
         match tensor.shape:
             case [rows, columns] if columns == width and rows > 0:
@@ -294,64 +254,7 @@ class OpenInference(Protocol):
         return examples
 
 
-def _header_length(text: bytes, most: int) -> int:
-    if text.isdigit() and len(text) <= 20 and int(text) <= most:
-        return int(text)
-    raise RequestError(
-        f"Inference-Header-Content-Length: found {text[:40].decode('latin-1')!r}, expected the bytes of the JSON, at "
-        f"most {most} as the body has.",
-        status=400,
-        code="invalid_header_length",
-    )
-
-
-def _pieces(given: list[_Tensor], rest: memoryview, *, headed: bool) -> list[memoryview | None]:
-    """The bytes of each tensor that came as such, in order; they must be all that follows the JSON."""
-    pieces: list[memoryview | None] = []
-    at = 0
-    for tensor in given:
-        parameters = tensor.parameters or {}
-        _refuse_shared_memory(tensor.name, parameters)
-        size = parameters.get("binary_data_size")
-        if size is None:
-            if tensor.data is None:
-                raise RequestError(
-                    f"input {listed([tensor.name])}: found neither 'data' nor 'binary_data_size', expected one of them.",
-                    code="no_data",
-                )
-            pieces.append(None)
-            continue
-        if tensor.data is not None:
-            raise RequestError(
-                f"input {listed([tensor.name])}: found both 'data' and 'binary_data_size', expected one of them.",
-                code="invalid_binary_data",
-            )
-        if not headed:
-            raise RequestError(
-                f"input {listed([tensor.name])}: found 'binary_data_size' without the header "
-                f"Inference-Header-Content-Length, expected both.",
-                status=400,
-                code="invalid_binary_data",
-            )
-        if type(size) is not int or not 0 <= size <= len(rest) - at:
-            raise RequestError(
-                f"input {listed([tensor.name])}: found {describe(size)} as 'binary_data_size', expected an integer from "
-                f"0 to {len(rest) - at}, the bytes that are left.",
-                status=400,
-                code="invalid_binary_data",
-            )
-        pieces.append(rest[at : at + size])
-        at += size
-    if at != len(rest):
-        raise RequestError(
-            f"Found {len(rest)} bytes after the JSON, expected {at} as the inputs' 'binary_data_size' add up to.",
-            status=400,
-            code="invalid_binary_data",
-        )
-    return pieces
-
-
-def _values(tensor: _Tensor, rows: int, columns: Sequence[str], piece: memoryview | None) -> tensors.Values:
+def _values(tensor: Tensor, rows: int, columns: Sequence[str], piece: memoryview | None) -> tensors.Values:
     """The values of a tensor whose shape was checked, row by row."""
     if tensor.datatype not in tensors.DATATYPES:
         raise RequestError(
@@ -375,14 +278,6 @@ def _flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
     if not isinstance(value, bool):
         raise RequestError(f"{name!r}: found {describe(value)}, expected true or false.", code="invalid_parameter")
     return value
-
-
-def _refuse_shared_memory(name: str, parameters: Mapping[str, Any]) -> None:
-    if "shared_memory_region" in parameters:
-        raise RequestError(
-            f"{listed([name])}: found shared memory, which this server does not have; expected data in the request.",
-            code="unknown_extension",
-        )
 
 
 def _request_schema() -> dict[str, Any]:

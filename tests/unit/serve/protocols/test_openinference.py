@@ -25,7 +25,7 @@ from mlplat.bundle.manifest import Manifest, Task
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, RequestError
 from mlplat.serve.protocols import Limits, Message, OpenInference, Plain, Question, shape_of
-from mlplat.serve.protocols.openinference import HEADER_LENGTH
+from mlplat.serve.protocols.framing import HEADER_LENGTH
 from mlplat.serve.protocols.outputs import label_datatype
 from mlplat.serve.protocols.tensors import DATATYPES, DTYPES, packed
 
