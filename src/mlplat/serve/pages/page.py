@@ -1,13 +1,13 @@
 """The page about the version that serves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mlplat import __version__
 from mlplat.bundle.answers import label_text
 from mlplat.bundle.features import BooleanColumn, CategoryColumn, Column, DateColumn, StringColumn, takes_missing
 from mlplat.bundle.manifest import Manifest, utc
-from mlplat.serve.drift import DRIFTED, LEAST_ROWS, WARNING, WINDOW_ROWS, Drift, Shift
+from mlplat.serve.drift import DRIFTED, WARNING, WINDOW_ROWS, Drift, Shift
 from mlplat.serve.pages import bins, svg
 from mlplat.serve.pages.form import form
 from mlplat.serve.pages.markup import Markup, cut, join, number, percent, tag
@@ -290,7 +290,6 @@ def _missing(column: Column) -> str:
 
 def _origin(manifest: Manifest) -> Markup:
     params = ", ".join(f"{name}={value}" for name, value in manifest.recipe.params.items())
-    packages: Mapping[str, str] = manifest.packages
     facts = {
         "trained": utc(manifest.created_at),
         "recipe": f"{manifest.recipe.name} (revision {manifest.recipe.revision})",
@@ -298,7 +297,7 @@ def _origin(manifest: Manifest) -> Markup:
         "data": f"{cut(manifest.data.uri, 200)}, {manifest.data.rows} rows",
         "sha256 of the data": manifest.data.sha256,
         "runtime": manifest.runtime,
-        "made with": ", ".join(f"{name} {release}" for name, release in packages.items()),
+        "made with": ", ".join(f"{name} {release}" for name, release in manifest.packages.items()),
         "served by": f"mlplat {__version__}",
     }
     return tag(
@@ -335,6 +334,3 @@ def _table(caption: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]])
         ),
         class_="scroll",
     )
-
-
-__all__ = ["LEAST_ROWS", "State", "page"]

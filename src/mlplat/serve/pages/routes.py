@@ -3,14 +3,14 @@
 import asyncio
 from importlib import resources
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from mlplat.serve.answers import JSONAnswer
-from mlplat.serve.lifecycle import Lifecycle
-from mlplat.serve.pages.page import State, page
-from mlplat.serve.pages.report import report
+from mlplat.serve.drift import Drift
+from mlplat.serve.lifecycle import Lifecycle, Source
 
 FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
@@ -28,10 +28,8 @@ def page_routes(lifecycle: Lifecycle) -> list[Route]:
 
     async def show(_: Request) -> Response:
         drift = await lifecycle.measure_drift()
-        source = lifecycle.source
         version = lifecycle.version if drift is None else drift.manifest.version
-        state = State(source.model, version, source.alias, lifecycle.phase, lifecycle.reason)
-        body = await asyncio.to_thread(page, state, drift)
+        body = await asyncio.to_thread(_page, lifecycle.source, version, lifecycle.phase, lifecycle.reason, drift)
         return Response(body, media_type="text/html", headers=HEADERS)
 
     async def drift(_: Request) -> Response:
@@ -39,9 +37,22 @@ def page_routes(lifecycle: Lifecycle) -> list[Route]:
         measured = await lifecycle.measure_drift()
         if measured is None:  # pragma: no cover - a version that serves is never taken away
             raise RuntimeError("the version is gone")
-        return JSONAnswer(report(measured), headers={"Cache-Control": "no-store"})
+        body = await asyncio.to_thread(_report, measured)
+        return JSONAnswer(body, headers={"Cache-Control": "no-store"})
 
     return [Route("/", show), Route("/drift", drift), *(_file(name, media_type) for name, media_type in FILES.items())]
+
+
+def _page(source: Source, version: str | None, phase: str, reason: str, drift: Drift | None) -> bytes:
+    from mlplat.serve.pages.page import State, page  # a server that nobody looks at does without it
+
+    return page(State(source.model, version, source.alias, phase, reason), drift)
+
+
+def _report(drift: Drift) -> bytes:
+    from mlplat.serve.pages.report import report
+
+    return msgspec.json.encode(report(drift))
 
 
 def _file(name: str, media_type: str) -> Route:

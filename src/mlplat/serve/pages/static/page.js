@@ -89,18 +89,24 @@ function showError(text) {
 async function ask(event) {
   event.preventDefault();
   const button = event.target.querySelector("button");
+  let asked;
+  try {
+    asked = question(event.target);
+  } catch (error) {
+    showError(`That is not JSON: ${error.message}`);
+    return;
+  }
   button.disabled = true;
   try {
-    const asked = question(event.target);
     const start = performance.now();
     const response = await fetch("predict", {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked),
     });
-    const answer = await response.json();
-    if (response.ok) showAnswer(answer, asked, performance.now() - start);
+    const answer = await response.json().catch(() => ({ error: `HTTP ${response.status}, without JSON` }));
+    if (response.ok && !answer.error) showAnswer(answer, asked, performance.now() - start);
     else showError(answer.error);
   } catch (error) {
-    showError(error instanceof SyntaxError ? `That is not JSON: ${error.message}` : `No answer: ${error.message}`);
+    showError(`No answer: ${error.message}`);
   } finally {
     button.disabled = false;
   }
