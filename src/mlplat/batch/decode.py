@@ -1,11 +1,9 @@
 """Arrow columns into the model's inputs: `bundle.features` on whole columns where it can, else on each different value.
 
-Cells of CSV are text: numbers as JSON writes them (also +1, .5 and 1.), "nan" for a missing one; true and false in any
-case, 1 and 0; dates and categories as they are; an empty cell is a missing value. Space around numbers, booleans and
-dates does not count. Parquet is typed: a string is not a number there, as in a request.
+Cells of CSV are text, read by `bundle.cells`; an empty one is a missing value. Parquet is typed: a string is not a
+number there, as in a request.
 """
 
-import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,13 +13,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlplat.batch import arrays
+from mlplat.bundle.cells import parse_cell
 from mlplat.bundle.features import EXACT_INTEGER, TENSOR, Column, Features, Inputs, Problem, encode_column
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
-_NUMBER = re.compile(
-    r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII
-)
-_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _TYPES = {"numeric": (float, pa.float64()), "boolean": (bool, pa.bool_())}
 
 
@@ -65,22 +59,6 @@ def decode(features: Features, rows: pa.RecordBatch, *, text: bool) -> Decoded:
     else:
         inputs = {TENSOR: np.stack(encoded, axis=1)}
     return Decoded(inputs, problems, typed)
-
-
-def parse_cell(column: Column, text: str | None) -> Any:
-    """A cell of CSV as a raw value; text that is none of the column's kind stays text."""
-    if text is None or column.kind in {"category", "string"}:
-        return text
-    trimmed = text.strip()
-    if not trimmed:
-        return None
-    if column.kind == "boolean":
-        return _BOOLEANS.get(trimmed.lower(), trimmed)
-    if column.kind == "date":
-        return trimmed
-    if _INTEGER.fullmatch(trimmed):
-        return int(trimmed)
-    return float(trimmed) if _NUMBER.fullmatch(trimmed) else trimmed
 
 
 def _encode_text(column: Column, cells: pa.Array, problems: list[Problem]) -> tuple[NDArray[Any], pa.Array | None]:

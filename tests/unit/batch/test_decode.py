@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplat.batch.decode import decode, parse_cell
+from mlplat.batch.decode import decode
 from mlplat.bundle.features import (
     BooleanColumn,
     CategoryColumn,
@@ -120,38 +120,6 @@ def one(column: Column, cells: pa.Array, *, text: bool = False) -> tuple[list[An
         Features(columns=(column,), layout=layout), pa.record_batch([cells], names=[column.name]), text=text
     )
     return next(iter(decoded.inputs.values()))[:, 0].tolist(), [str(problem) for problem in decoded.problems]
-
-
-@pytest.mark.parametrize(
-    ("cell", "value"),
-    [
-        ("5.1", 5.1),
-        (" 5 ", 5),
-        ("1e3", 1000.0),
-        ("+.5", 0.5),
-        ("", None),
-        ("  ", None),
-        (None, None),
-        ("-inf", float("-inf")),
-        ("1,5", "1,5"),
-        ("1_0", "1_0"),
-        ("0x10", "0x10"),
-        ("\u0663", "\u0663"),
-        ("\u0131nf", "\u0131nf"),
-        ("null", "null"),
-        ("9" * 301, 1e301),
-    ],
-)
-def test_a_number_is_written_as_in_json(cell: str | None, value: Any) -> None:
-    assert parse_cell(NumericColumn(name="x"), cell) == value
-
-
-@pytest.mark.parametrize(
-    ("cell", "value"),
-    [("true", True), ("FALSE", False), (" True ", True), ("1", True), ("0", False), ("yes", "yes"), ("", None)],
-)
-def test_a_boolean_is_true_or_false_in_any_case_or_one_or_zero(cell: str, value: Any) -> None:
-    assert parse_cell(BooleanColumn(name="x"), cell) is value or parse_cell(BooleanColumn(name="x"), cell) == value
 
 
 def test_the_text_nan_is_a_missing_number_and_infinity_a_problem() -> None:

@@ -1,0 +1,46 @@
+"""Cells of CSV, by the kind of their column."""
+
+from typing import Any
+
+import pytest
+
+from mlplat.bundle.cells import parse_cell
+from mlplat.bundle.features import BooleanColumn, CategoryColumn, DateColumn, NumericColumn
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("5.1", 5.1),
+        (" 5 ", 5),
+        ("1e3", 1000.0),
+        ("+.5", 0.5),
+        ("", None),
+        ("  ", None),
+        (None, None),
+        ("-inf", float("-inf")),
+        ("1,5", "1,5"),
+        ("1_0", "1_0"),
+        ("0x10", "0x10"),
+        ("\u0663", "\u0663"),
+        ("\u0131nf", "\u0131nf"),
+        ("null", "null"),
+        ("9" * 301, 1e301),
+    ],
+)
+def test_a_number_is_written_as_in_json(cell: str | None, value: Any) -> None:
+    assert parse_cell(NumericColumn(name="x"), cell) == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("true", True), ("FALSE", False), (" True ", True), ("1", True), ("0", False), ("yes", "yes"), ("", None)],
+)
+def test_a_boolean_is_true_or_false_in_any_case_or_one_or_zero(cell: str, value: Any) -> None:
+    assert parse_cell(BooleanColumn(name="x"), cell) is value or parse_cell(BooleanColumn(name="x"), cell) == value
+
+
+def test_a_date_is_trimmed_and_a_category_is_not() -> None:
+    assert parse_cell(DateColumn(name="x"), " 2026-01-31 ") == "2026-01-31"
+    assert parse_cell(DateColumn(name="x"), " ") is None
+    assert parse_cell(CategoryColumn(name="x", categories=()), " a ") == " a "
