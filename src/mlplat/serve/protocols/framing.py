@@ -1,11 +1,11 @@
 """Requests of the Open Inference Protocol V2 taken apart: the JSON, and the bytes of each tensor that came as such."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from mlplat.bundle.features import describe, listed
+from mlplat.bundle.features import EXACT_INTEGER, describe, listed
 from mlplat.errors import RequestError
 from mlplat.serve.protocols.base import Request
 
@@ -39,6 +39,8 @@ class InferenceRequest(msgspec.Struct, gc=False):
     parameters: dict[str, Any] | None = None
 
 
+Decode = Callable[[bytes | bytearray], Any]
+
 _DECODER = msgspec.json.Decoder(InferenceRequest)
 
 
@@ -65,6 +67,32 @@ def take_apart(request: Request, expected: str) -> tuple[InferenceRequest, list[
     except RecursionError as error:
         raise RequestError("The request is nested too deeply.", status=400, code="not_json") from error
     return message, _pieces(message.inputs, body[end:], headed=length is not None)
+
+
+def usual_requests(width: int, most_rows: int) -> tuple[Decode, Decode]:
+    """What reads the most usual requests, checks included: one tensor of numbers, its data flat, or nested.
+
+    Args:
+        width: columns of the model.
+        most_rows: that a request may have.
+
+    Returns:
+        Two functions of a body, which raise `msgspec.DecodeError` on any other.
+    """
+    number = Annotated[float, msgspec.Meta(gt=-float(EXACT_INTEGER), lt=float(EXACT_INTEGER))]
+    row = Annotated[list[number], msgspec.Meta(min_length=width, max_length=width)]
+    flat = Annotated[list[number], msgspec.Meta(min_length=width, max_length=width * most_rows)]
+    nested = Annotated[list[row], msgspec.Meta(min_length=1, max_length=most_rows)]
+    return _usual(flat), _usual(nested)
+
+
+def _usual(data: Any) -> Decode:
+    shape = Annotated[list[int], msgspec.Meta(min_length=2, max_length=2)]
+    fields = [("name", Literal["input"]), ("shape", shape), ("datatype", Literal["FP32", "FP64"]), ("data", data)]
+    tensor = msgspec.defstruct("Tensor", fields, forbid_unknown_fields=True, gc=False)
+    inputs = Annotated[list[tensor], msgspec.Meta(min_length=1, max_length=1)]  # type: ignore[valid-type]
+    body = msgspec.defstruct("Body", [("inputs", inputs)], bases=(InferenceRequest,), gc=False)
+    return msgspec.json.Decoder(body).decode
 
 
 def refuse_shared_memory(name: str, parameters: Mapping[str, Any]) -> None:

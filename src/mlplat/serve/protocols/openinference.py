@@ -19,8 +19,16 @@ from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, RequestError
 from mlplat.serve.protocols import tensors
 from mlplat.serve.protocols.base import JSON, Answer, Limits, Protocol, Question, Request
-from mlplat.serve.protocols.framing import HEADER_LENGTH, Output, Tensor, refuse_shared_memory, take_apart
-from mlplat.serve.protocols.outputs import PREDICT, PROBABILITIES, Labels, number_tensor
+from mlplat.serve.protocols.framing import (
+    HEADER_LENGTH,
+    InferenceRequest,
+    Output,
+    Tensor,
+    refuse_shared_memory,
+    take_apart,
+    usual_requests,
+)
+from mlplat.serve.protocols.outputs import PREDICT, PROBABILITIES, Labels, Numbers, OutputTensor
 from mlplat.serve.protocols.plain import check_horizon
 from mlplat.serve.protocols.schema import example_row, operation
 from mlplat.serve.rows import FEW_ROWS, RowReader
@@ -55,8 +63,11 @@ class OpenInference(Protocol):
         self._known = set(features.names)
         self._reader = RowReader(features, limits)
         self._numeric = features.layout == "tensor" and all(isinstance(c, NumericColumn) for c in features.columns)
-        self._outputs = [PREDICT] if manifest.classes is None else [PREDICT, PROBABILITIES]
-        self._labels = None if manifest.classes is None else Labels(manifest.classes)
+        self._outputs: dict[str, OutputTensor] = {PREDICT: Numbers(PREDICT)}
+        if manifest.classes is not None:
+            self._outputs[PREDICT] = Labels(PREDICT, manifest.classes)
+            self._outputs[PROBABILITIES] = Numbers(PROBABILITIES, len(manifest.classes))
+        self._usual = usual_requests(len(self._names), limits.max_rows) if self._numeric else None
         self._expected = (
             f"Expected 'inputs' to be one tensor {TENSOR!r} of the shape [rows, {len(self._names)}], or one of [rows] "
             f"per column: {listed(self._names)}; each with 'name', 'shape', 'datatype' and 'data'."
@@ -72,13 +83,12 @@ class OpenInference(Protocol):
         Raises:
             RequestError: 400 if it cannot be taken apart, 422 if an input, output or value is not as expected.
         """
-        message, pieces = take_apart(request, self._expected)
+        message, rows, inputs = self._read_usual(request) or self._read(request)
         parameters = message.parameters or {}
         form = _Form(
             b"" if message.id is None else b'"id":%b,' % msgspec.json.encode(message.id),
             self._wanted(message.outputs, parameters),
         )
-        rows, inputs = self._inputs(message.inputs, pieces)
         horizon = parameters.get("horizon") if self.manifest.task == "forecast" else None
         check_horizon(horizon, self.limits.max_horizon)
         if horizon is not None and rows != 1:
@@ -87,20 +97,17 @@ class OpenInference(Protocol):
 
     def encode(self, question: Question, prediction: Prediction, first: int) -> Answer:
         """The outputs that are wanted; those as bytes follow the JSON."""
-        mine = prediction if question.horizon is not None else prediction.rows(first, first + question.rows)
-        outputs, pieces = [], []
+        last = None if question.horizon is not None else first + question.rows
+        texts, pieces = [], []
         for name, binary in question.form.outputs:
-            if name == PROBABILITIES and mine.probabilities is not None:
-                output = number_tensor(name, "FP32", mine.probabilities, binary=binary)
-            elif self._labels is not None:
-                output = self._labels.output(mine.values, binary=binary)
-            else:
-                output = number_tensor(name, "FP32", mine.values, binary=binary)
-            text, piece = output
-            outputs.append(text)
+            values = prediction.values
+            if name == PROBABILITIES and prediction.probabilities is not None:
+                values = prediction.probabilities
+            text, piece = self._outputs[name].write(values[first:last], binary=binary)
+            texts.append(text)
             if piece is not None:
                 pieces.append(piece)
-        head = b'%b%b"outputs":[%b]}' % (self._model, question.form.id, b",".join(outputs))
+        head = b'%b%b"outputs":[%b]}' % (self._model, question.form.id, b",".join(texts))
         if not pieces:
             return Answer(head)
         return Answer(b"".join([head, *pieces]), OCTETS, b"%b: %d\r\n" % (HEADER_LENGTH, len(head)))
@@ -142,6 +149,31 @@ class OpenInference(Protocol):
         """`{"error": ...}`."""
         return Answer(msgspec.json.encode({"error": str(error)}))
 
+    def _read_usual(self, request: Request) -> tuple[Any, int, Rows] | None:
+        """The most usual request, read and checked in one call: numbers in JSON as one tensor; None if it is another."""
+        if self._usual is None or HEADER_LENGTH in request.headers:
+            return None
+        flat, nested = self._usual
+        body, width = request.body, len(self._names)
+        try:
+            message = (flat if body.find(b"[[") < 0 else nested)(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None  # it is read with care, and refused in words
+        (tensor,) = message.inputs
+        rows, columns = tensor.shape
+        data = tensor.data
+        if isinstance(data[0], float):
+            if len(data) != rows * columns:
+                return None
+            data = [data[start : start + width] for start in range(0, len(data), width)]
+        return (message, rows, data) if columns == width and len(data) == rows else None
+
+    def _read(self, request: Request) -> tuple[InferenceRequest, int, Inputs | Rows]:
+        """Any request: its JSON, its rows, and what the model is run on."""
+        message, pieces = take_apart(request, self._expected)
+        rows, inputs = self._inputs(message.inputs, pieces)
+        return message, rows, inputs
+
     def _wanted(self, outputs: list[Output] | None, parameters: Mapping[str, Any]) -> list[tuple[str, bool]]:
         """The outputs that are asked for, all if it was not said, and whether each comes as bytes."""
         binary = _flag(parameters, "binary_data_output", default=False)
@@ -151,7 +183,8 @@ class OpenInference(Protocol):
         for output in outputs:
             if output.name not in self._outputs:
                 raise RequestError(
-                    f"Unknown output {listed([output.name])}; expected {listed(self._outputs)}.", code="unknown_output"
+                    f"Unknown output {listed([output.name])}; expected {listed(list(self._outputs))}.",
+                    code="unknown_output",
                 )
             if output.name in wanted:
                 raise RequestError(f"The output {output.name!r} is asked for twice.", code="invalid_outputs")

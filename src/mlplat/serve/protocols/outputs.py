@@ -1,5 +1,6 @@
 """Output tensors of the Open Inference Protocol V2: what the model predicted, as JSON or as bytes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,26 +16,73 @@ from mlplat.serve.protocols import tensors
 PREDICT, PROBABILITIES = "predict", "predict_proba"
 
 
-class Labels:
-    """The output `predict` of a classification: for indices into the classes, the classes as a tensor."""
+class OutputTensor(ABC):
+    """Writes an output.
 
-    def __init__(self, classes: Sequence[Label]) -> None:
-        self.datatype = label_datatype(classes)
-        if self.datatype == tensors.BYTES:
-            texts = [label_text(label) for label in classes]
-            self._packed = _objects([tensors.packed(text.encode()) for text in texts])
-            self._texts = _objects([msgspec.json.encode(text) for text in texts])
-        else:
-            self._numbers = np.array(classes, tensors.DTYPES[self.datatype])
+    Args:
+        name: of the output.
+        datatype: of its elements.
+        columns: that it has, if it has rows and columns.
+    """
 
-    def output(self, indices: NDArray[np.int64], *, binary: bool) -> tuple[bytes, bytes | None]:
-        """The tensor's JSON, and its bytes if it is binary."""
-        if self.datatype != tensors.BYTES:
-            return number_tensor(PREDICT, self.datatype, self._numbers[indices], binary=binary)
+    def __init__(self, name: str, datatype: str, columns: int | None = None) -> None:
+        shape = "%d" if columns is None else f"%d,{columns}"
+        start = f'{{"name":"{name}","datatype":"{datatype}","shape":[{shape}],'.encode()
+        self._json = start + b'"data":%b}'
+        self._binary = start + b'"parameters":{"binary_data_size":%d}}'
+
+    def write(self, values: NDArray[Any], *, binary: bool) -> tuple[bytes, bytes | None]:
+        """The JSON of the tensor, and its bytes if it is binary."""
         if binary:
-            return _tensor(PREDICT, self.datatype, indices.shape, b"".join(self._packed[indices].tolist()))
-        text = b"[%b]" % b",".join(self._texts[indices].tolist())
-        return _tensor(PREDICT, self.datatype, indices.shape, text, binary=False)
+            data = self.as_bytes(values)
+            return self._binary % (len(values), len(data)), data
+        return self._json % (len(values), self.as_json(values)), None
+
+    @abstractmethod
+    def as_bytes(self, values: NDArray[Any]) -> bytes:
+        """The data, one element after the other."""
+
+    @abstractmethod
+    def as_json(self, values: NDArray[Any]) -> bytes:
+        """The data as a flat JSON array."""
+
+
+class Numbers(OutputTensor):
+    """Numbers as FP32: [rows], or [rows, columns]."""
+
+    def __init__(self, name: str, columns: int | None = None) -> None:
+        super().__init__(name, "FP32", columns)
+
+    def as_bytes(self, values: NDArray[Any]) -> bytes:
+        """The data, one element after the other."""
+        return tensors.to_bytes("FP32", values)
+
+    def as_json(self, values: NDArray[Any]) -> bytes:
+        """The data as a flat JSON array."""
+        return numbers.text(values.reshape(-1))
+
+
+class Labels(OutputTensor):
+    """The classes of a model, in the datatype that holds them all, for indices into them: [rows]."""
+
+    def __init__(self, name: str, classes: Sequence[Label]) -> None:
+        datatype = label_datatype(classes)
+        super().__init__(name, datatype)
+        if datatype == tensors.BYTES:
+            texts = [label_text(label) for label in classes]
+            data, written = [tensors.packed(text.encode()) for text in texts], map(msgspec.json.encode, texts)
+        else:
+            values = np.array(classes, tensors.DTYPES[datatype])
+            data, written = [value.tobytes() for value in values], map(msgspec.json.encode, classes)
+        self._bytes, self._texts = _objects(data), _objects(list(written))
+
+    def as_bytes(self, values: NDArray[Any]) -> bytes:
+        """The data, one element after the other."""
+        return b"".join(self._bytes[values].tolist())
+
+    def as_json(self, values: NDArray[Any]) -> bytes:
+        """The data as a flat JSON array."""
+        return b"[%b]" % b",".join(self._texts[values].tolist())
 
 
 def label_datatype(classes: Sequence[Label]) -> str:
@@ -47,26 +95,6 @@ def label_datatype(classes: Sequence[Label]) -> str:
     if kinds == {float}:
         return "FP64"
     return tensors.BYTES
-
-
-def number_tensor(name: str, datatype: str, values: NDArray[Any], *, binary: bool) -> tuple[bytes, bytes | None]:
-    """The JSON of a tensor of numbers, and its bytes if it is binary."""
-    data = tensors.to_bytes(datatype, values) if binary else numbers.text(values.reshape(-1))
-    return _tensor(name, datatype, values.shape, data, binary=binary)
-
-
-def _tensor(
-    name: str, datatype: str, shape: tuple[int, ...], data: bytes, *, binary: bool = True
-) -> tuple[bytes, bytes | None]:
-    """The JSON of a tensor, and its bytes if it is binary."""
-    text = b'{"name":"%b","datatype":"%b","shape":[%b],' % (
-        name.encode(),
-        datatype.encode(),
-        b",".join([b"%d" % size for size in shape]),
-    )
-    if binary:
-        return b'%b"parameters":{"binary_data_size":%d}}' % (text, len(data)), data
-    return b'%b"data":%b}' % (text, data), None
 
 
 def _objects(values: list[bytes]) -> NDArray[Any]:

@@ -100,6 +100,10 @@ class TestForms:
     def test_its_data_may_be_flat(self) -> None:
         assert matrix(ask(tensor([1, 2, 3], [4, 5, 6]) | {"data": [1, 2, 3, 4, 5, 6]})) == [[1, 2, 3], [4, 5, 6]]
 
+    @pytest.mark.parametrize("shape", [[6, 3], [1, 6], [3, 2], [2, 4], [6, 1], [-2, -3], [-6, 3]])
+    def test_data_of_another_shape_is_refused(self, shape: list[int]) -> None:
+        assert refusal(tensor([1, 2, 3]) | {"shape": shape, "data": [1, 2, 3, 4, 5, 6]}).status == 422
+
     def test_one_input_per_column_in_any_order(self) -> None:
         stem, petal = column("stem", "FP64", 3, 6), column("petal", "INT8", 2, 5)
         sepal = {"name": "sepal", "shape": [2, 1], "datatype": "UINT16", "data": [[1], [4]]}
