@@ -1,11 +1,11 @@
 """Rows as clients send them, by position or by name, into the model's inputs: plain functions over values."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from mlplat.bundle.features import Features, Inputs, Problem, Rows, describe, listed
+from mlplat.bundle.features import EXACT_INTEGER, Features, Inputs, Problem, Rows, describe, listed
 from mlplat.bundle.rows import row_encoder
 from mlplat.errors import RequestError
 from mlplat.serve.protocols.base import Limits
@@ -46,14 +46,34 @@ def parse_object(body: bytes | bytearray, example: str) -> dict[str, Any]:
     return message
 
 
-class RowReader:
-    """Reads the rows of requests to one model."""
+def number_rows(features: Features, limits: Limits) -> tuple[Any, Any] | None:
+    """What msgspec reads a row by position as, and rows, so that one call parses and checks them.
 
-    def __init__(self, features: Features, limits: Limits) -> None:
+    None where a column is no number, or reaches the model as an input of its own.
+    """
+    if features.layout != "tensor" or any(column.kind != "numeric" for column in features.columns):
+        return None
+    width = len(features.columns)
+    number = Annotated[float, msgspec.Meta(gt=-float(EXACT_INTEGER), lt=float(EXACT_INTEGER))]
+    row = Annotated[list[number], msgspec.Meta(min_length=width, max_length=width)]
+    return row, Annotated[list[row], msgspec.Meta(min_length=1, max_length=limits.max_rows)]
+
+
+class RowReader:
+    """Reads the rows of requests to one model.
+
+    Args:
+        features: of the model.
+        limits: what one request may ask for.
+        spare: whether columns that the model does not have are passed over, not refused.
+    """
+
+    def __init__(self, features: Features, limits: Limits, *, spare: bool = False) -> None:
         self._features = features
         self._names = features.names
         self._known = set(features.names)
         self._limits = limits
+        self._spare = spare
         self._encode_row = row_encoder(features)
 
     def rows(self, found: Any, key: str) -> tuple[list[Sequence[Any]], bool]:
@@ -119,19 +139,27 @@ class RowReader:
         out: list[Sequence[Any]] = []
         for index, row in enumerate(rows):
             if row.keys() != self._known:
-                missing = [name for name in self._names if name not in row]
-                if missing:
-                    raise RequestError(
-                        f"row {index}: missing columns {listed(missing)}; expected {listed(self._names)}.",
-                        code="missing_columns",
-                    )
-                extra = [name for name in row if name not in self._known]
-                raise RequestError(
-                    f"row {index}: unknown columns {listed(extra)}; expected {listed(self._names)}.",
-                    code="unknown_columns",
-                )
+                self.check_names(row, f"row {index}: ")
             out.append([row[name] for name in self._names])
         return out
+
+    def check_names(self, found: Mapping[str, Any], place: str = "") -> None:
+        """Refuse columns that are missing or too many; `place` says where they were found.
+
+        Raises:
+            RequestError: 422 naming them.
+        """
+        missing = [name for name in self._names if name not in found]
+        if missing:
+            raise RequestError(
+                f"{place}missing columns {listed(missing)}; expected {listed(self._names)}.", code="missing_columns"
+            )
+        if not self._spare:
+            extra = [name for name in found if name not in self._known]
+            if extra:
+                raise RequestError(
+                    f"{place}unknown columns {listed(extra)}; expected {listed(self._names)}.", code="unknown_columns"
+                )
 
     def encode(self, rows: list[Sequence[Any]]) -> Inputs | Rows:
         """The model's inputs for rows by position.

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
@@ -15,7 +15,7 @@ from mlplat.errors import MlplatError, RequestError
 from mlplat.serve import numbers
 from mlplat.serve.protocols.base import Answer, Limits, Protocol, Question, Request
 from mlplat.serve.protocols.schema import example_row, operation, row_schemas
-from mlplat.serve.rows import RowReader, kind, parse_object
+from mlplat.serve.rows import RowReader, kind, number_rows, parse_object
 
 ONE, ONE_BARE, MANY, MANY_FULL = range(4)
 """The forms of an answer: one row, with probabilities or without; rows, without and with."""
@@ -69,10 +69,8 @@ class Plain(Protocol):
                     return Question([self._quick(body).features], 1, ONE)
                 rows = self._quick_rows(body).features
                 return Question(rows, len(rows), MANY)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass  # in another form, or wrong: read with care
-            except RecursionError:
-                pass
         message = parse_object(body, self._example())
         if self.manifest.task == "forecast" and "values" in message and "values" not in self._names:
             return self._series(message)
@@ -243,15 +241,15 @@ def _quick_decoders(manifest: Manifest, limits: Limits) -> tuple[Callable[..., A
 
     None where a column is no number, or has a name that means something else in such a body.
     """
-    names = manifest.features.names
-    usual = all(column.kind == "numeric" for column in manifest.features.columns)
-    if not usual or manifest.task == "forecast" or {"features", "return_probabilities"} & set(names):
+    forms = number_rows(manifest.features, limits)
+    if (
+        forms is None
+        or manifest.task == "forecast"
+        or {"features", "return_probabilities"} & set(manifest.features.names)
+    ):
         return None, None
-    number = Annotated[float, msgspec.Meta(gt=-float(EXACT_INTEGER), lt=float(EXACT_INTEGER))]
-    row = Annotated[list[number], msgspec.Meta(min_length=len(names), max_length=len(names))]
-    rows = Annotated[list[row], msgspec.Meta(min_length=1, max_length=limits.max_rows)]
     one, many = (
-        msgspec.defstruct("Body", [("features", form)], forbid_unknown_fields=True, gc=False) for form in (row, rows)
+        msgspec.defstruct("Body", [("features", form)], forbid_unknown_fields=True, gc=False) for form in forms
     )
     return msgspec.json.Decoder(one).decode, msgspec.json.Decoder(many).decode
 

@@ -143,7 +143,9 @@ class TestSeries:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("body", [b"", b"{", b"{'a': 1}", b"\xff", b'"\xff"', b"NaN", b"[" * 100_000, b"{} x"])
+    @pytest.mark.parametrize(
+        "body", [b"", b"{", b"{'a': 1}", b"\xff", b'"\xff"', b'{"\xff": 1}', b"NaN", b"[" * 100_000, b"{} x"]
+    )
     def test_what_is_not_json_is_a_400(self, body: bytes) -> None:
         error = refusal(body)
         assert (error.status, error.code) == (400, "not_json")
