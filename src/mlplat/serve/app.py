@@ -20,6 +20,7 @@ from mlplat.serve.edge import Edge
 from mlplat.serve.keys import KeyRing
 from mlplat.serve.lifecycle import Lifecycle
 from mlplat.serve.metadata import metadata_routes
+from mlplat.serve.models import model_routes
 from mlplat.serve.pages import page_routes
 
 
@@ -64,6 +65,7 @@ def create_app(lifecycle: Lifecycle, metrics: ServeMetrics, keys: KeyRing, *, dr
         routes=[
             Route("/metrics", exposition),
             Route("/version", version),
+            *model_routes(lifecycle),
             *metadata_routes(lifecycle, drain_unready=drain_unready),
             *docs_routes(lifecycle),
             *page_routes(lifecycle),

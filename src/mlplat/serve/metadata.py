@@ -45,11 +45,11 @@ def metadata_routes(lifecycle: Lifecycle, *, drain_unready: bool = False) -> lis
         return JSONAnswer({"ready": status == 200}, status)
 
     async def model(request: Request) -> Response:
-        _check_named(lifecycle, request)
+        check_named(lifecycle, request)
         return JSONAnswer(model_metadata(lifecycle.require().manifest))
 
     async def model_ready(request: Request) -> Response:
-        _check_named(lifecycle, request)
+        check_named(lifecycle, request)
         return JSONAnswer({"name": lifecycle.source.model, "ready": lifecycle.ready}, 200 if lifecycle.ready else 503)
 
     async def index(request: Request) -> Response:
@@ -108,7 +108,7 @@ def _described(name: str, datatype: str, *shape: int) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": list(shape)}
 
 
-def _check_named(lifecycle: Lifecycle, request: Request) -> None:
+def check_named(lifecycle: Lifecycle, request: Request) -> None:
     """Refuse a model or a version that is not the one here, ready or not.
 
     Raises:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote_to_bytes
 
-from mlplat.serve.protocols import OpenInference, Plain, Protocol
+from mlplat.serve.protocols import KServe, MLflow, OpenInference, Plain, Protocol
 
 
 class Probe(Enum):
@@ -29,16 +29,19 @@ PROBES = {
     b"/health": Probe.HEALTH,
     b"/healthz": Probe.HEALTH,
     b"/livez": Probe.HEALTH,
+    b"/ping": Probe.READY,
     b"/ready": Probe.READY,
     b"/readyz": Probe.READY,
 }
 
 NAMED: dict[type[Protocol], re.Pattern[bytes]] = {
+    KServe: re.compile(rb"/v1/models/([^/:]+)(?:/versions/([^/:]+))?:predict"),
     OpenInference: re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer"),
 }
 
 FIXED = {
     b"/predict": Target(Plain),
+    b"/invocations": Target(MLflow),
     **{path: Target(probe=probe) for path, probe in PROBES.items()},
 }
 

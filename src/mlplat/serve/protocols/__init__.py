@@ -1,19 +1,23 @@
 """The wire protocols: one module each."""
 
 from mlplat.serve.protocols.base import JSON, Answer, Limits, Message, Protocol, Question, Request
+from mlplat.serve.protocols.kserve import KServe
+from mlplat.serve.protocols.mlflow import MLflow
 from mlplat.serve.protocols.openinference import OpenInference
 from mlplat.serve.protocols.plain import Plain
 
-PROTOCOLS: tuple[type[Protocol], ...] = (Plain, OpenInference)
+PROTOCOLS: tuple[type[Protocol], ...] = (Plain, KServe, OpenInference, MLflow)
 
-SHAPES: dict[str, type[Protocol]] = {"/v2": OpenInference}
+SHAPES: dict[str, type[Protocol]] = {"/v1": KServe, "/v2": OpenInference, "/invocations": MLflow}
 """Whose errors are answered below a path, where no protocol answers itself; elsewhere those of `Plain`."""
 
 __all__ = [
     "JSON",
     "PROTOCOLS",
     "Answer",
+    "KServe",
     "Limits",
+    "MLflow",
     "Message",
     "OpenInference",
     "Plain",

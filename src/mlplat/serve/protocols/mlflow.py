@@ -1,0 +1,279 @@
+"""What MLflow's scoring server takes at `/invocations`: a DataFrame in JSON or CSV, `instances` or `inputs`.
+
+As there, columns that the model does not have are passed over, NaN in JSON is a missing value, and what is wrong with a
+request is a 400. https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from mlplat.bundle.features import Inputs, Rows, describe, listed
+from mlplat.bundle.manifest import Manifest
+from mlplat.bundle.prediction import Prediction
+from mlplat.errors import MlplatError, RequestError
+from mlplat.serve.protocols.base import JSON, Answer, Limits, Protocol, Question, Request
+from mlplat.serve.protocols.csvbody import read_csv
+from mlplat.serve.protocols.instances import (
+    INPUTS,
+    INSTANCES,
+    RESPONSE,
+    InstanceReader,
+    Predictions,
+    check_one,
+    options,
+)
+from mlplat.serve.protocols.schema import example_row, operation, row_schemas
+from mlplat.serve.rows import kind, number_rows, parse_object
+
+CSV = b"text/csv"
+SPLIT, RECORDS = "dataframe_split", "dataframe_records"
+DATA = (SPLIT, RECORDS, INSTANCES, INPUTS)
+
+CHARSETS = {b"utf-8", b"utf8", b"us-ascii", b"ascii"}
+
+ERROR_CODES = {
+    401: "UNAUTHENTICATED",
+    404: "ENDPOINT_NOT_FOUND",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+"""MLflow's words for statuses; for all others it is BAD_REQUEST."""
+
+ERROR = {
+    "type": "object",
+    "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}},
+    "required": ["error_code", "message"],
+}
+
+NO_TIME = "NaT"
+"""A missing date, as MLflow's client sends it."""
+
+_NAN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|NaN', re.DOTALL)
+
+
+class MLflow(Protocol):
+    """`POST /invocations`."""
+
+    name = "mlflow"
+    media_types = frozenset({JSON, CSV})
+
+    def __init__(self, manifest: Manifest, limits: Limits) -> None:
+        super().__init__(manifest, limits)
+        features = manifest.features
+        self._names = list(features.names)
+        self._dates = [index for index, column in enumerate(features.columns) if column.kind == "date"]
+        self._reader = InstanceReader(features, limits, spare=True)
+        self._predictions = Predictions(manifest)
+        self._example = f'{{"{INPUTS}": [[...{len(self._names)} values...]]}}'
+        self._quick = _quick_decoder(manifest, limits)
+
+    def decode(self, request: Request) -> Question:
+        """Read the body of `POST /invocations`.
+
+        Raises:
+            RequestError: 400 if it cannot be parsed, or a row, column or option is not as expected; 415 if it is text in
+                another encoding than UTF-8.
+        """
+        try:
+            if request.media_type == CSV:
+                return self._read_csv(request)
+            return self._read_usual(request) or self._read(request)
+        except RequestError as error:
+            if error.status == 422:
+                error.status = 400
+            raise
+
+    def encode(self, question: Question, prediction: Prediction, first: int) -> Answer:
+        """`{"predictions": [...]}`."""
+        return Answer(self._predictions.text(question, prediction, first))
+
+    def paths(self) -> dict[str, Any]:
+        """`/invocations` and `/ping`."""
+        by_position, by_name = row_schemas(self.manifest.features)
+        rows = {"type": "array", "items": by_position, "minItems": 1}
+        split = {
+            "type": "object",
+            "required": ["data"],
+            "properties": {"columns": {"type": "array", "items": {"type": "string"}}, "data": rows, "index": {}},
+        }
+        named_columns = {"type": "object", "additionalProperties": {"type": "array", "items": {}, "minItems": 1}}
+        schema = {
+            "type": "object",
+            "properties": {
+                SPLIT: split,
+                RECORDS: {"type": "array", "items": by_name, "minItems": 1},
+                INSTANCES: {"anyOf": [rows, {"type": "array", "items": by_name}, named_columns]},
+                INPUTS: {"anyOf": [rows, {"type": "array", "items": by_name}, named_columns]},
+                "params": {"type": "object"},
+            },
+        }
+        row = example_row(self.manifest)
+        named = dict(zip(self._names, row, strict=True))
+        frame = {"columns": self._names, "data": [row, row]}
+        examples: dict[str, Any] = {
+            "a DataFrame": {"value": {SPLIT: frame}},
+            "records": {"value": {RECORDS: [named, named]}},
+            "an array": {"value": {INPUTS: [row, row]}},
+            "columns": {"value": {INPUTS: {name: [value] for name, value in named.items()}}},
+        }
+        if self.manifest.classes is not None:
+            examples["probabilities"] = {"value": {SPLIT: frame, "params": {"return_probabilities": True}}}
+        if self.manifest.task == "forecast":
+            examples["the next steps"] = {"value": {INPUTS: [row], "params": {"horizon": 3}}}
+        content = {
+            "application/json": {"schema": schema, "examples": examples},
+            "text/csv": {"schema": {"type": "string"}, "example": _csv(self._names, row)},
+        }
+        return {
+            "/invocations": {
+                "post": operation("Predict as MLflow's scoring server does.", content, ERROR, RESPONSE),
+            },
+            "/ping": {
+                "get": {
+                    "summary": "Whether the model can predict, as MLflow and SageMaker ask.",
+                    "responses": {"200": {"description": "it can"}, "503": {"description": "not yet, and why"}},
+                }
+            },
+        }
+
+    @staticmethod
+    def error(error: MlplatError) -> Answer:
+        """`{"error_code": ..., "message": ...}`."""
+        code = ERROR_CODES.get(error.status, "BAD_REQUEST")
+        return Answer(msgspec.json.encode({"error_code": code, "message": str(error)}))
+
+    def _read_usual(self, request: Request) -> Question | None:
+        """The most usual bodies, read and checked in one call: numbers by position; None if it is another."""
+        if self._quick is None:
+            return None
+        try:
+            message = self._quick(request.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None  # in another form, or wrong: read with care
+        found = [rows for rows in (message.inputs, message.instances) if rows is not None]
+        if message.dataframe_split is not None and message.dataframe_split.columns == self._names:
+            found.append(message.dataframe_split.data)
+        elif message.dataframe_split is not None:
+            return None
+        return Question(found[0], len(found[0]), form=False) if len(found) == 1 else None
+
+    def _read(self, request: Request) -> Question:
+        body = request.body
+        message = parse_object(_with_nulls(body) if b"NaN" in body else body, self._example)
+        given = [key for key in DATA if key in message]
+        if len(given) != 1:
+            raise RequestError(
+                f"Found {listed(given or list(message)) or 'no keys'}, expected exactly one of {', '.join(DATA)}.",
+                code="invalid_input",
+            )
+        full, horizon = options(message.get("params"), "params", self.manifest, self.limits)
+        rows, inputs = self._rows(message[given[0]], given[0])
+        check_one(rows, horizon)
+        return Question(inputs, rows, full, horizon)
+
+    def _rows(self, found: Any, key: str) -> tuple[int, Inputs | Rows]:
+        if key in {INSTANCES, INPUTS} and isinstance(found, dict):
+            return self._reader.columns(self._with_missing_dates(found), key)
+        rows = self._split(found) if key == SPLIT else self._reader.instances(found, key)
+        for row in rows:
+            for index in self._dates:
+                if row[index] == NO_TIME:
+                    row[index] = None
+        return len(rows), self._reader.encode(rows)
+
+    def _split(self, found: Any) -> list[Any]:
+        """The rows of a DataFrame whose names, rows and index are apart; the index is passed over."""
+        if not isinstance(found, dict) or "data" not in found or found.keys() - {"columns", "data", "index"}:
+            raise RequestError(
+                f"'{SPLIT}': found {listed(list(found)) if isinstance(found, dict) else kind(found)}, expected an object "
+                f"of 'columns' and 'data'.",
+                code="invalid_input",
+            )
+        columns, data = found.get("columns"), found["data"]
+        if columns is None or columns == list(range(len(self._names))):
+            return self._reader.instances(data, "data")
+        if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+            raise RequestError(f"'columns': found {kind(columns)}, expected a list of names.", code="invalid_input")
+        places = {name: place for place, name in enumerate(columns)}
+        self._reader.check_names(places, f"'{SPLIT}': ")
+        twice = {name for place, name in enumerate(columns) if places[name] != place}
+        if twice:
+            raise RequestError(
+                f"'columns': found {listed(sorted(twice))} more than once, expected once.", code="repeated_columns"
+            )
+        if not isinstance(data, list) or not data:
+            raise RequestError(f"'data': found {kind(data)}, expected a list of rows.", code="invalid_rows")
+        self._reader.check_count(len(data))
+        for index, row in enumerate(data):
+            if not isinstance(row, list) or len(row) != len(columns):
+                raise RequestError(
+                    f"row {index}: found {f'{len(row)} values' if isinstance(row, list) else kind(row)}, expected "
+                    f"a list of {len(columns)} as 'columns' has.",
+                    code="wrong_length",
+                )
+        order = [places[name] for name in self._names]
+        return [[row[place] for place in order] for row in data]
+
+    def _with_missing_dates(self, columns: Mapping[str, Any]) -> Mapping[str, Any]:
+        changed = {}
+        for index in self._dates:
+            name = self._names[index]
+            values = columns.get(name)
+            if isinstance(values, list):
+                changed[name] = [None if value == NO_TIME else value for value in values]
+        return {**columns, **changed} if changed else columns
+
+    def _read_csv(self, request: Request) -> Question:
+        _check_charset(request.headers.get(b"content-type", b""))
+        rows = read_csv(request.body, self.manifest.features.columns, self.limits.max_rows)
+        return Question(self._reader.encode(list(rows)), len(rows), form=False)
+
+
+def _quick_decoder(manifest: Manifest, limits: Limits) -> Callable[..., Any] | None:
+    """What reads numbers by position, checks included; None where a column is no number."""
+    forms = number_rows(manifest.features, limits)
+    if forms is None:
+        return None
+    rows = forms[1]
+    split = msgspec.defstruct(
+        "Split",
+        [("data", rows), ("columns", list[str]), ("index", msgspec.Raw, b"")],
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    fields = [(INSTANCES, rows | None, None), (INPUTS, rows | None, None), (SPLIT, split | None, None)]
+    return msgspec.json.Decoder(msgspec.defstruct("Body", fields, forbid_unknown_fields=True, gc=False)).decode
+
+
+def _with_nulls(body: bytes | bytearray) -> bytes:
+    """JSON as Python and pandas write it, with null for each NaN that is not within a string."""
+    return _NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], body)
+
+
+def _check_charset(content_type: bytes) -> None:
+    """Refuse another encoding than UTF-8.
+
+    Raises:
+        RequestError: 415.
+    """
+    for parameter in content_type.split(b";")[1:]:
+        name, _, value = parameter.partition(b"=")
+        if name.strip().lower() == b"charset" and value.strip(b'" \t').lower() not in CHARSETS:
+            raise RequestError(
+                f"Found the charset {describe(value[:40].decode('latin-1'))}, expected UTF-8.",
+                status=415,
+                code="unsupported_media_type",
+            )
+
+
+def _csv(names: list[str], row: list[Any]) -> str:
+    """A body of one row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([names, [str(value).lower() if isinstance(value, bool) else value for value in row]])
+    return text.getvalue()
