@@ -42,6 +42,7 @@ reference: .venv/.synced
 
 lock:
 	$(BIN)/uv lock --upgrade
+	$(BIN)/uv lock --upgrade --script tests/contract/sdks.py
 
 bench: .venv/.synced
 	$(BIN)/python bench/batch.py

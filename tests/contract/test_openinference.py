@@ -1,46 +1,24 @@
 """The Open Inference Protocol V2 as NVIDIA's client speaks it: it is told what scikit-learn predicts."""
 
 import asyncio
-import io
 import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pytest
 import tritonclient.http.aio
 from numpy.typing import NDArray
-from tests.unit.serve.conftest import Running, Start, running_servers
+from tests.contract.models import CUSTOMERS, FLOWERS, LABELS, trained_one
+from tests.unit.serve.conftest import Running, Start
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from mlplat.bundle.features import TENSOR
-from mlplat.bundle.manifest import Manifest
-from mlplat.store import open_store
-
-LABELS = ["setosa", "versicolor", "virginica"]
-FLOWERS = np.random.default_rng(0).uniform([4, 2, 1, 0], [8, 4.5, 7, 2.5], (100, 4)).astype(np.float32)
-CUSTOMERS: dict[str, list[Any]] = {
-    "age": [25.0, None, 61.0, 33.0] * 20,
-    "plan": ["basic", "pro", "gold", "pro"] * 20,
-    "member": [True, False, False, True] * 20,
-    "since": ["2024-01-05", "2023-05-11T08:30:00Z", "2020-02-29", "2022-12-31"] * 20,
-}
 
 either = pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
-
-
-@pytest.fixture(scope="module")
-def servers(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Running]]:
-    """A server of each version, for tests that change nothing."""
-    versions = [("iris", "v1"), ("iris", "v2"), ("customers", "v1"), ("forecast", "v1")]
-    with running_servers(tmp_path_factory.mktemp("servers")) as begin:
-        yield {
-            (model, version): begin(str(trained), model=model, version=version).ready() for model, version in versions
-        }
 
 
 @pytest.fixture
@@ -52,13 +30,6 @@ def flowers(servers: dict[tuple[str, str], Running]) -> Iterator[InferenceServer
 
 def client_of(running: Running) -> InferenceServerClient:
     return InferenceServerClient(f"127.0.0.1:{running.port}")
-
-
-def trained_one(trained: Path, model: str, version: str) -> tuple[Manifest, Any]:
-    """The manifest and scikit-learn's estimator."""
-    store = open_store(str(trained))
-    manifest = store.manifest(model, version)
-    return manifest, joblib.load(io.BytesIO(store.read_file(manifest, "model.joblib")))
 
 
 def tensor(name: str, values: NDArray[Any], *, binary: bool) -> InferInput:
