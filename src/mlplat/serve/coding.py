@@ -37,7 +37,10 @@ def inflate(body: bytes | bytearray, coding: bytes, most: int) -> bytes:
         inflated = CODINGS[coding](body, most)
     except (zlib.error, zstd.ZstdError, EOFError) as error:
         raise RequestError(
-            f"The body is no {coding.decode()}: {error}.", status=400, code="invalid_encoding"
+            f"The body cannot be inflated as {coding.decode()}: {error}.",
+            status=400,
+            code="invalid_encoding",
+            hint="Compress it with a window of at most 8 MiB." if "too much memory" in str(error) else "",
         ) from error
     if len(inflated) > most:
         raise RequestError(

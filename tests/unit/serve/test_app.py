@@ -67,6 +67,26 @@ def test_the_probes_and_the_version(iris: Running) -> None:
     assert iris.client.head("/health").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/health", "/healthz", "/livez"])
+def test_a_process_lives_under_each_usual_name(iris: Running, path: str) -> None:
+    answer = iris.client.get(path)
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert iris.client.head(path).content == b""
+    assert iris.client.post(path).status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/ready", "/readyz", "/ping"])
+def test_readiness_has_each_usual_name(iris: Running, trained: Path, start: Start, path: str) -> None:
+    answer = iris.client.get(path)
+    assert (answer.status_code, answer.json()["model_version"]) == (200, "v1")
+    assert iris.client.head(path).status_code == 200
+    waiting = start(str(trained), model="iris", version="v9")
+    assert waiting.client.get("/livez").status_code == 200
+    answer = waiting.client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert answer.headers["retry-after"] == "1"
+
+
 def test_metrics_count_requests_by_route_and_status(iris: Running) -> None:
     def count() -> float:
         text = iris.client.get("/metrics").text
@@ -307,9 +327,9 @@ class TestKeys:
         assert answer.headers["www-authenticate"] == "Bearer"
 
     def test_only_the_probes_and_metrics_are_open(self, guarded: Running) -> None:
-        for path in ("/health", "/ready", "/metrics"):
+        for path in ("/health", "/healthz", "/livez", "/ready", "/readyz", "/ping", "/metrics"):
             assert guarded.client.get(path).status_code == 200
-        for path in ("/version", "/docs", "/openapi.json", "/nothing"):
+        for path in ("/version", "/docs", "/openapi.json", "/nothing", "/v1/models", "/v1/models/iris"):
             assert guarded.client.get(path).status_code == 401
 
     def test_a_key_beyond_ascii_works_as_its_file_has_it(self, trained: Path, start: Start, tmp_path: Path) -> None:
