@@ -7,7 +7,7 @@ and categories as they are. Space around numbers, booleans and dates does not co
 import re
 from typing import Any
 
-from mlplat.bundle.features import Column
+from mlplat.bundle.features import EXACT_INTEGER, Column
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
 _NUMBER = re.compile(
@@ -27,6 +27,17 @@ def parse_cell(column: Column, text: str | None) -> Any:
         return _BOOLEANS.get(trimmed.lower(), trimmed)
     if column.kind == "date":
         return trimmed
-    if _INTEGER.fullmatch(trimmed):
-        return int(trimmed)
-    return float(trimmed) if _NUMBER.fullmatch(trimmed) else trimmed
+    return _number(trimmed)
+
+
+def _number(text: str) -> Any:
+    if text.isascii() and "_" not in text:  # the usual: what Python takes besides has one of these
+        try:
+            number = float(text)
+        except ValueError:
+            return text
+        if -EXACT_INTEGER < number < EXACT_INTEGER:
+            return number
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if _NUMBER.fullmatch(text) else text

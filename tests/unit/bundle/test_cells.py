@@ -1,8 +1,11 @@
 """Cells of CSV, by the kind of their column."""
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlplat.bundle.cells import parse_cell
 from mlplat.bundle.features import BooleanColumn, CategoryColumn, DateColumn, NumericColumn
@@ -25,6 +28,7 @@ from mlplat.bundle.features import BooleanColumn, CategoryColumn, DateColumn, Nu
         ("\u0663", "\u0663"),
         ("\u0131nf", "\u0131nf"),
         ("null", "null"),
+        ("9007199254740993", 9007199254740993),
         ("9" * 301, 1e301),
     ],
 )
@@ -44,3 +48,19 @@ def test_a_date_is_trimmed_and_a_category_is_not() -> None:
     assert parse_cell(DateColumn(name="x"), " 2026-01-31 ") == "2026-01-31"
     assert parse_cell(DateColumn(name="x"), " ") is None
     assert parse_cell(CategoryColumn(name="x", categories=()), " a ") == " a "
+
+
+NUMBER = re.compile(r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII)
+
+
+@given(
+    text=st.text("+-.0159eEnaiftyNAIFTY_ \t\u0663\u00b2\u0131", max_size=8)
+    | st.floats().map(str)
+    | st.integers().map(str)
+)
+def test_any_text_is_a_number_just_where_it_reads_as_one(text: str) -> None:
+    value = parse_cell(NumericColumn(name="x"), text)
+    if NUMBER.fullmatch(text.strip()):
+        assert value == float(text) or value != value  # noqa: PLR0124
+    else:
+        assert value == (text.strip() or None)
