@@ -235,10 +235,11 @@ class TestServing:
     def test_only_prediction_paths_are_reachable_from_outside(self, render: Render) -> None:
         route = {"enabled": True, "parentRefs": [{"name": "g"}]}
         objects = render({"serving": {"ingress": {"enabled": True}, "httpRoute": route}})
+        paths = ["/predict", "/v1", "/v2", "/invocations"]
         [rule] = one(objects, "Ingress")["spec"]["rules"]
-        assert [path["path"] for path in rule["http"]["paths"]] == ["/predict"]
+        assert [path["path"] for path in rule["http"]["paths"]] == paths
         [rule] = one(objects, "HTTPRoute")["spec"]["rules"]
-        assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/predict"}}]
+        assert [match["path"] for match in rule["matches"]] == [{"type": "PathPrefix", "value": path} for path in paths]
 
     def test_a_node_port_is_not_asked_for_where_there_can_be_none(self, render: Render) -> None:
         def port(kind: str) -> Object:
@@ -378,6 +379,25 @@ class TestMonitoring:
         )
         assert len(asked) > 5
         assert {name for name in asked if name.removesuffix("_bucket") not in exist} == set()
+
+    def test_alerts_and_dashboard_select_predictions_by_labels_that_exist(self, render: Render) -> None:
+        from mlplat.metrics import ServeMetrics
+
+        metrics = ServeMetrics()
+        metrics.tally("plain", "v1").add(0.01)
+        given = {
+            name: set(re.findall(r'(\w+)="', labels)) | {"namespace", "pod"}
+            for name, labels in re.findall(r"^(mlplat_request\w+){(.*?)}", metrics.exposition().decode(), re.MULTILINE)
+        }
+        objects = render({"monitoring": {kind: {"enabled": True} for kind in ("prometheusRule", "dashboard")}})
+        rules = one(objects, "PrometheusRule")["spec"]["groups"][0]["rules"]
+        panels = json.loads(one(objects, "ConfigMap", "-dashboard")["data"]["ml-platform.json"])["panels"]
+        questions = [rule["expr"] for rule in rules] + [each["expr"] for panel in panels for each in panel["targets"]]
+        selected = re.findall(r"(mlplat_request\w+){((?:[^}\"]|\"[^\"]*\")*)}", "\n".join(questions))
+        assert len(selected) > 8
+        for name, labels in selected:
+            assert set(re.findall(r"(\w+)(?:!=|=~|=)", labels)) <= given[name]
+            assert 'protocol!="http"' in labels
 
 
 class TestNotes:

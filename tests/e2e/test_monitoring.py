@@ -39,14 +39,14 @@ def test_alerts_and_dashboard_ask_what_prometheus_can_answer(release: Release, p
     for _ in range(20):
         release.predict()
     poll(
-        lambda: ask(prometheus, f'mlplat_requests_total{{{here},route="/predict"}} >= 20'),
+        lambda: ask(prometheus, f'mlplat_requests_total{{{here},protocol="plain"}} >= 20'),
         "the requests are counted",
         60,
     )
     for _ in range(20):
         release.predict({"features": [FLOWER["features"]] * 50})  # enough rows to measure drift on
     poll(
-        lambda: ask(prometheus, f'rate(mlplat_requests_total{{{here},route="/predict"}}[1m]) > 0'),
+        lambda: ask(prometheus, f'rate(mlplat_requests_total{{{here},protocol="plain"}}[1m]) > 0'),
         "they have a rate",
         60,
     )
