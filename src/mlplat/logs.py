@@ -5,7 +5,10 @@ import os
 import sys
 from typing import TextIO
 
-import structlog
+from mlplat.without import without
+
+with without("rich", "greenlet"):  # structlog looks for them, and no log of ours needs them: 7 MB and 60 ms of a start
+    import structlog
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 

@@ -27,7 +27,7 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
 class Settings(BaseModel):
     """Base of all settings: frozen, and a misspelt one is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,10 @@ class ServeSettings(WhichVersion):
     drain_unready: bool = Field(
         False,
         description="Answer 503 at /ready while draining, for load balancers that probe pods directly.",
+    )
+    access_log: bool = Field(False, description="Log a line for each prediction.")
+    tracing: bool = Field(
+        False, description="Send a span of each prediction to OpenTelemetry; its OTEL_* variables say where and how."
     )
     keep_alive_seconds: int = Field(75, ge=1, description="How long an idle connection is kept.")
     api_keys: str | None = Field(None, description="API keys, separated by commas; prefer a file.")

@@ -55,6 +55,8 @@ def test_serve() -> None:
         "max_head_bytes": 16 * 1024,
         "receive_seconds": 10.0,
         "max_connections": 8192,
+        "access_log": False,
+        "tracing": False,
         "max_horizon": 1000,
         "deadline_seconds": 30.0,
         "max_waiting": 1024,

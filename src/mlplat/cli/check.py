@@ -1,8 +1,6 @@
 """`mlplat check`: does a server answer, with the model and version that it should?"""
 
 import json
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,6 +73,9 @@ def fetch(url: str, timeout: float, *, key: str | None = None, body: Any = None)
     Raises:
         CheckError: if there is no answer, or another one than 200 with a JSON object.
     """
+    import urllib.error
+    import urllib.request
+
     headers = {"Content-Type": "application/json"} | ({} if key is None else {"X-API-Key": key})
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers)  # noqa: S310 - the scheme is checked

@@ -12,30 +12,24 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
-from typing import Any, Self
-
-from rich.console import Console
-from rich.highlighter import JSONHighlighter
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Self
 
 from mlplat.cli.app import app
 from mlplat.cli.options import ENV_PREFIX, command
 from mlplat.errors import MlplatError
 from mlplat.settings import DemoSettings
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 PATIENCE_SECONDS = 60.0
 """How long the demo waits for anything before it fails."""
 
 FLOWERS = "flowers.parquet"
-
-_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Requests go to this very machine, which no proxy reaches."""
 
 
 @command(app, DemoSettings, name="demo")
@@ -69,8 +63,10 @@ class DemoError(MlplatError):
 class Demo:
     """One run of the demo in `folder`."""
 
-    def __init__(self, folder: Path, console: Console | None = None) -> None:
+    def __init__(self, folder: Path, console: "Console | None" = None) -> None:
         self._folder = folder
+        from rich.console import Console
+
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._server: subprocess.Popen[bytes] | None = None
         self._port = free_port()
@@ -229,21 +225,24 @@ class Demo:
 
     def _title(self, text: str) -> None:
         self._console.print()
-        self._console.print(Text(text, style="bold cyan"))
+        self._console.print(text, style="bold cyan", markup=False)
 
     def _command(self, text: str) -> None:
-        self._console.print(Text("$ ", style="dim") + Text(text, style="bold green"))
+        self._console.print("$ ", style="dim", markup=False, end="")
+        self._console.print(text, style="bold green", markup=False)
 
     def _say(self, text: str) -> None:
-        self._console.print(Text(text))
+        self._console.print(text, markup=False)
 
     def _json(self, value: dict[str, Any]) -> None:
+        from rich.highlighter import JSONHighlighter
+
         self._console.print(JSONHighlighter()(json.dumps(value)))
 
     def _done(self) -> None:
         seconds = time.monotonic() - self._start
         self._console.print()
-        self._console.print(Text(f"Every answer was right, in {seconds:.1f} s.", style="bold green"))
+        self._console.print(f"Every answer was right, in {seconds:.1f} s.", style="bold green", markup=False)
 
 
 class Traffic:
@@ -300,10 +299,14 @@ def wait_for(condition: Callable[[], bool], what: str, log: Callable[[], str]) -
 
 def fetch(url: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
     """The status and JSON of a URL; status 0 where there is no answer. With a body it is a POST."""
+    import urllib.error
+    import urllib.request
+
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this very machine is behind no proxy
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, body.encode() if body else None, headers)  # noqa: S310 - our own URL
     try:
-        with _DIRECTLY.open(request, timeout=PATIENCE_SECONDS) as reply:
+        with directly.open(request, timeout=PATIENCE_SECONDS) as reply:
             return reply.status, json.load(reply)
     except urllib.error.HTTPError as error:
         with error:

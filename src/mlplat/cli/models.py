@@ -1,6 +1,5 @@
 """`mlplat models`: look at versions and aliases, and move them."""
 
-import getpass
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -269,6 +268,8 @@ def _moment(given: datetime | None) -> datetime | None:
 
 def _user() -> str:
     try:
+        import getpass
+
         return getpass.getuser()
     except (KeyError, OSError):  # a numeric user without a name, as in a container
         return f"user {os.getuid()}"

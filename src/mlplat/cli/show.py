@@ -6,9 +6,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 from pydantic import Field
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from mlplat.settings import Settings, Variable
 
@@ -39,6 +36,10 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str = "") -> None:
     if not rows:
         typer.echo(empty)
         return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for key in rows[0]:
         table.add_column(key.upper(), overflow="fold")

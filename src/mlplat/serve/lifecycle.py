@@ -20,7 +20,7 @@ from mlplat.runtime.batcher import Batcher, Note
 from mlplat.runtime.cost import Cost
 from mlplat.runtime.predictor import Predictor
 from mlplat.serve.drift import Drift, DriftMonitor, DriftWindow
-from mlplat.serve.memory import available_bytes, fits
+from mlplat.serve.memory import available_bytes, fits, give_back, settle
 from mlplat.serve.protocols import PROTOCOLS, Limits, Protocol
 from mlplat.store import Cache, Store, open_store
 
@@ -188,6 +188,7 @@ class Lifecycle:
             self._refused = (wanted, time.monotonic() + REFUSED_VERSION_SECONDS)
             raise
         self._swap(served, time.monotonic() - start)
+        await asyncio.to_thread(give_back)
 
     def _wanted(self, store: Store) -> str:
         if self.source.alias is None:
@@ -220,6 +221,8 @@ class Lifecycle:
         )
         protocols = {protocol: protocol(manifest, self._limits) for protocol in PROTOCOLS}
         tallies = {protocol: self._metrics.tally(protocol.name, manifest.version) for protocol in PROTOCOLS}
+        if self.current is None:
+            settle()
         return Served(manifest, predictor, batcher, drift, protocols, tallies)
 
     def _noting(self, drift: DriftWindow) -> Note:

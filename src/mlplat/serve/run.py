@@ -14,12 +14,14 @@ from mlplat import logs
 from mlplat.bundle import names
 from mlplat.errors import MlplatError
 from mlplat.metrics import ServeMetrics
+from mlplat.serve.accesslog import AccessLog
 from mlplat.serve.app import create_app
 from mlplat.serve.connection import Connection, ConnectionLimits
 from mlplat.serve.keys import KeyRing
 from mlplat.serve.lifecycle import Lifecycle, Source
 from mlplat.serve.protocols import Limits
 from mlplat.serve.service import Service
+from mlplat.serve.spans import Spans
 from mlplat.settings import ServeSettings
 from mlplat.store import Cache
 
@@ -39,8 +41,17 @@ class DrainingServer(uvicorn.Server):
     no failure.
     """
 
-    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_seconds: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        lifecycle: Lifecycle,
+        drain_seconds: float,
+        access_log: AccessLog | None = None,
+        spans: Spans | None = None,
+    ) -> None:
         super().__init__(config)
+        self._access_log = access_log
+        self._spans = spans
         self.lifecycle = lifecycle
         self._drain_seconds = drain_seconds
         self._close_at: float | None = None
@@ -63,12 +74,22 @@ class DrainingServer(uvicorn.Server):
         """Uvicorn's hook, called ten times a second."""
         if self._close_at is not None and time.monotonic() >= self._close_at:
             self.should_exit = True
+        if self._access_log is not None:
+            self._access_log.flush()
         if counter % SWEEP_TICKS == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
                     connection.sweep(now)
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's hook for the end: of connections and lifespan, then of what is noted about requests."""
+        await super().shutdown(sockets)
+        if self._access_log is not None:
+            self._access_log.close()
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.close)
 
 
 def run(settings: ServeSettings) -> None:
@@ -113,6 +134,8 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         allow_pickle=settings.allow_pickle,
     )
     keys = KeyRing(() if settings.api_keys is None else settings.api_keys.split(","), settings.api_keys_path)
+    access_log = AccessLog() if settings.access_log else None
+    spans = Spans.exporting(f"mlplat-{settings.model}") if settings.tracing else None
     service = Service(
         lifecycle,
         keys,
@@ -120,6 +143,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         deadline=settings.deadline_seconds,
         body_bytes=settings.max_body_bytes,
         drain_unready=settings.drain_unready,
+        notes=[note for note in (access_log, spans) if note is not None],
     )
     limits = ConnectionLimits(
         head_bytes=settings.max_head_bytes,
@@ -129,7 +153,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         connections=settings.max_connections,
     )
     config = uvicorn.Config(
-        create_app(lifecycle, metrics, keys),
+        create_app(lifecycle, metrics, keys, drain_unready=settings.drain_unready),
         http=cast("type[Connection]", partial(Connection, service, limits)),
         loop="uvloop",
         lifespan="on",
@@ -138,7 +162,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         server_header=False,
         timeout_graceful_shutdown=int(settings.deadline_seconds) + FINISH_SECONDS,
     )
-    return DrainingServer(config, lifecycle, settings.drain_seconds)
+    return DrainingServer(config, lifecycle, settings.drain_seconds, access_log, spans)
 
 
 def listen(host: str, port: int) -> socket.socket:

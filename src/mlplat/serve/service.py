@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -20,9 +20,15 @@ from mlplat.serve.keys import KeyRing, unauthorized
 from mlplat.serve.lifecycle import Lifecycle, Phase, Served
 from mlplat.serve.protocols import Answer, Plain, Protocol, Question
 from mlplat.serve.targets import Probe, Target, Targets
+from mlplat.serve.traces import trace_fields
+
+Note = Callable[[Exchange, int, float], None]
 
 LARGE_BYTES = 128 * 1024
 """A larger body is read in a thread, so that the loop answers others meanwhile."""
+
+MOST_NESTED = 8
+"""So many lists and objects for each row that may be asked; millions of empty ones would hold the process for seconds."""
 
 FAILED = MlplatError("The server failed; its log says why.")
 
@@ -37,6 +43,7 @@ class Service:
         deadline: seconds within which a prediction is answered.
         body_bytes: that a body may have once it is inflated.
         drain_unready: whether `/ready` says no while draining.
+        notes: are told each request that was answered, its status, and how many seconds that took.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class Service:
         deadline: float = 30.0,
         body_bytes: int = 16 * 1024 * 1024,
         drain_unready: bool = False,
+        notes: Sequence[Note] = (),
     ) -> None:
         self.targets = Targets()
         self.heads = Heads()
@@ -57,6 +65,7 @@ class Service:
         self._metrics = metrics
         self._body_bytes = body_bytes
         self._drain_unready = drain_unready
+        self._notes = notes
 
     @property
     def draining(self) -> bool:
@@ -110,20 +119,23 @@ class Service:
             return
         exchange.connection.respond(exchange, 200, answer)
         now = time.monotonic()
+        seconds = now - exchange.began
         tally = served.tallies[target.protocol]
-        tally.add(now - exchange.began)
+        tally.add(seconds)
         tally.rows += exchange.question.rows
         if first == 0:
             self._metrics.stages(exchange.asked - exchange.began, predicted - exchange.asked, now - predicted)
+        for note in self._notes:
+            note(exchange, 200, seconds)
 
     def fail(self, exchange: Exchange, error: BaseException) -> None:
         """Answer with an error."""
         exchange.settled = True
         if not isinstance(error, MlplatError):
-            logs.get().error("request_failed", exc_info=error, traceparent=_text(exchange, b"traceparent"))
+            logs.get().error("request_failed", exc_info=error, **trace_fields(exchange.head.headers))
             error = FAILED
         elif error.status == 500:
-            logs.get().error("request_failed", reason=str(error), traceparent=_text(exchange, b"traceparent"))
+            logs.get().error("request_failed", reason=str(error), **trace_fields(exchange.head.headers))
         target = exchange.head.target
         protocol = Plain if target is None or target.protocol is None else target.protocol
         answer = protocol.error(error)
@@ -143,6 +155,8 @@ class Service:
         """Read a body, in a thread."""
         if exchange.head.coding is not None:
             exchange.body = inflate(exchange.body, exchange.head.coding, self._body_bytes)
+        if len(exchange.body) > LARGE_BYTES and protocol.is_json(exchange):
+            _check_nesting(exchange.body, MOST_NESTED * protocol.limits.max_rows)
         return protocol.decode(exchange)
 
     def _ask_read(self, exchange: Exchange, served: Served, read: asyncio.Future[Question]) -> None:
@@ -184,6 +198,8 @@ class Service:
         else:
             version = "" if self._lifecycle.current is None else self._lifecycle.current.manifest.version
             self._metrics.tally(target.protocol.name, version).add(seconds, status)
+        for note in self._notes:
+            note(exchange, status, seconds)
 
 
 def readiness(lifecycle: Lifecycle, *, drain_unready: bool) -> tuple[int, Answer]:
@@ -227,6 +243,21 @@ def _check_target(target: Target, served: Served) -> None:
             )
 
 
+def _check_nesting(body: bytes | bytearray, most: int) -> None:
+    """Refuse a body of more lists and objects than any request has, before they are made.
+
+    Raises:
+        RequestError: 422.
+    """
+    nested = body.count(b"[") + body.count(b"{")
+    if nested > most:
+        raise RequestError(
+            f"Found {nested} lists and objects, expected at most {most}.",
+            code="too_many_rows",
+            hint="Split the request, or use batch scoring.",
+        )
+
+
 def _forecast(served: Served, question: Question, horizon: int) -> Callable[[], Prediction]:
     def forecast() -> Prediction:
         (series,) = as_inputs(question.inputs).values()
@@ -234,8 +265,3 @@ def _forecast(served: Served, question: Question, horizon: int) -> Callable[[], 
         return Prediction(np.asarray(values, dtype=np.float32))
 
     return forecast
-
-
-def _text(exchange: Exchange, header: bytes) -> str | None:
-    value = exchange.head.headers.get(header)
-    return None if value is None else value[:200].decode("ascii", "replace")

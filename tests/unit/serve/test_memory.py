@@ -1,8 +1,10 @@
 """How much memory a second version may take."""
 
+import json
 from pathlib import Path
 
-from mlplat.serve.memory import BASE_BYTES, EXPANSION, available_bytes, fits
+from mlplat.serve import memory
+from mlplat.serve.memory import BASE_BYTES, EXPANSION, available_bytes, fits, give_back
 
 
 def write(root: Path, files: dict[str, str]) -> None:
@@ -58,3 +60,20 @@ def test_a_version_must_fit_with_what_loading_adds() -> None:
 
 def test_this_machine_has_memory() -> None:
     assert (available_bytes() or 0) > 0
+
+
+def test_code_of_libraries_is_given_back_and_nothing_that_was_written(tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    maps.write_text(
+        "55d0c0000000-55d0c0001000 r-xp 00000000 08:01 1 /usr/bin/python3\n"
+        "7f0000000000-7f0000003000 r-xp 00001000 08:01 2 /usr/lib/libort.so.1\n"
+        "7f0000003000-7f0000004000 rw-p 00004000 08:01 2 /usr/lib/libort.so.1\n"
+        "7f0000005000-7f0000006000 r--p 00004000 08:01 2 /usr/lib/libort.so.1\n"
+        "7f0000007000-7f0000008000 rw-p 00000000 00:00 0\n"
+    )
+    assert list(memory._code(maps)) == [(0x7F0000000000, 0x3000)]
+
+
+def test_giving_back_harms_nothing() -> None:
+    give_back()
+    assert json.loads(b"[1]") == [1]

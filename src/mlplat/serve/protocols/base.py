@@ -100,6 +100,10 @@ class Protocol(ABC):
             or (media_type.startswith(b"application/") and media_type.endswith(b"+json"))
         )
 
+    def is_json(self, request: Request) -> bool:  # noqa: ARG002 - a protocol may tell by it
+        """Whether a body is JSON as a whole, whose brackets make lists and objects."""
+        return True
+
     @abstractmethod
     def decode(self, request: Request) -> Question:
         """Read a request.

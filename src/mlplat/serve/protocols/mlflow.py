@@ -6,7 +6,6 @@ request is a 400. https://mlflow.org/docs/latest/ml/deployment/deploy-model-loca
 
 import csv
 import io
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,8 +52,6 @@ ERROR = {
 NO_TIME = "NaT"
 """A missing date, as MLflow's client sends it."""
 
-_NAN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|NaN', re.DOTALL)
-
 
 class MLflow(Protocol):
     """`POST /invocations`."""
@@ -71,6 +68,10 @@ class MLflow(Protocol):
         self._predictions = Predictions(manifest)
         self._example = f'{{"{INPUTS}": [[...{len(self._names)} values...]]}}'
         self._quick = _quick_decoder(manifest, limits)
+
+    def is_json(self, request: Request) -> bool:
+        """Whether it is JSON; in CSV a bracket is a character like others."""
+        return request.media_type != CSV
 
     def decode(self, request: Request) -> Question:
         """Read the body of `POST /invocations`.
@@ -252,7 +253,19 @@ def _quick_decoder(manifest: Manifest, limits: Limits) -> Callable[..., Any] | N
 
 def _with_nulls(body: bytes | bytearray) -> bytes:
     """JSON as Python and pandas write it, with null for each NaN that is not within a string."""
-    return _NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], body)
+    first, *others = body.split(b"NaN")
+    pieces, within = [first], _opens(first)
+    for piece in others:
+        pieces += (b"NaN" if within else b"null", piece)
+        within ^= _opens(piece)
+    return b"".join(pieces)
+
+
+def _opens(piece: bytes | bytearray) -> bool:
+    """Whether a string begins in a piece of JSON and does not end there, or ends there and did not begin."""
+    if b'"' not in piece:
+        return False
+    return piece.replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"') % 2 == 1
 
 
 def _check_charset(content_type: bytes) -> None:

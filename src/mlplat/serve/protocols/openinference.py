@@ -77,6 +77,10 @@ class OpenInference(Protocol):
             msgspec.json.encode(manifest.version),
         )
 
+    def is_json(self, request: Request) -> bool:
+        """Whether there is no binary part, whose bytes may be any."""
+        return HEADER_LENGTH not in request.headers
+
     def decode(self, request: Request) -> Question:
         """Read an inference request.
 
