@@ -59,6 +59,8 @@ def test_every_command_works_from_top_to_bottom(tmp_path: Path) -> None:
         '"status":"ready"',
         '"prediction":"setosa"',
         '"predictions":["virginica","setosa"]',
+        '{"predictions":[[',
+        '{"predictions":["setosa"]}',
         "champion is v2 (before: v1)",
         "champion is v1 (before: v2)",
         "prediction,probability_setosa",

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from mlplat.bundle.manifest import Task
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import OverloadedError, RequestError
 from mlplat.serve.protocols import Limits, Message, MLflow, Question
+from mlplat.serve.protocols.mlflow import _with_nulls
 
 from .manifests import manifest_of
 
@@ -195,6 +197,15 @@ class TestNaN:
 
     def test_an_endless_string_of_quotes_takes_no_longer_than_another(self) -> None:
         assert refusal(b'{"inputs": [NaN, "' + rb"\"" * 1_000_000).code == "not_json"
+
+
+cells = st.none() | st.just(math.nan) | st.text('NaN"\\\\ ,[é', max_size=12)
+
+
+@given(row=st.lists(cells, max_size=8), escaped=st.booleans())
+def test_nan_is_null_wherever_it_stands_and_text_stays(row: list[Any], escaped: bool) -> None:
+    body = json.dumps(row, ensure_ascii=escaped).encode()
+    assert json.loads(_with_nulls(body)) == [None if value != value else value for value in row]  # noqa: PLR0124
 
 
 class TestParams:
