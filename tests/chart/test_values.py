@@ -248,6 +248,10 @@ SERVING: list[Row] = [
             ("maxRows", 12345678, "MLPLAT_MAX_ROWS", "12345678"),
             ("maxBodyBytes", 33554432, "MLPLAT_MAX_BODY_BYTES", "33554432"),
             ("maxWaiting", 12345678, "MLPLAT_MAX_WAITING", "12345678"),
+            ("receiveSeconds", 2.5, "MLPLAT_RECEIVE_SECONDS", "2.5"),
+            ("maxConnections", 12345678, "MLPLAT_MAX_CONNECTIONS", "12345678"),
+            ("accessLog", True, "MLPLAT_ACCESS_LOG", "true"),
+            ("tracing", True, "MLPLAT_TRACING", "true"),
             ("logLevel", "debug", "LOG_LEVEL", "debug"),
         ]
     ),

@@ -11,6 +11,10 @@ MLPLAT_THREADS: {{ .threads | quote }}
 MLPLAT_MAX_ROWS: {{ .maxRows | int64 | quote }}
 MLPLAT_MAX_BODY_BYTES: {{ .maxBodyBytes | int64 | quote }}
 MLPLAT_MAX_WAITING: {{ .maxWaiting | int64 | quote }}
+MLPLAT_RECEIVE_SECONDS: {{ .receiveSeconds | quote }}
+MLPLAT_MAX_CONNECTIONS: {{ .maxConnections | int64 | quote }}
+MLPLAT_ACCESS_LOG: {{ .accessLog | quote }}
+MLPLAT_TRACING: {{ .tracing | quote }}
 LOG_LEVEL: {{ .logLevel }}
 {{- end -}}
 {{- end -}}
