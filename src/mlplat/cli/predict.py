@@ -54,6 +54,7 @@ def answer(body: bytes, settings: WhichVersion) -> bytes:
     from mlplat.bundle.prediction import Prediction
     from mlplat.runtime.predictor import Predictor
     from mlplat.serve.protocols import Limits, Message, Plain
+    from mlplat.serve.protocols.base import refuse_undefined
     from mlplat.store import Cache, open_store
 
     store = open_store(settings.store, create=False)
@@ -70,5 +71,6 @@ def answer(body: bytes, settings: WhichVersion) -> bytes:
     else:
         (series,) = as_inputs(question.inputs).values()
         values = predictor.forecast(series[0], question.horizon)
-        prediction = Prediction(np.asarray(values, dtype=np.float32))
+        prediction = Prediction.of(np.asarray(values, dtype=np.float32))
+    refuse_undefined(question, prediction, 0)
     return protocol.encode(question, prediction, 0).body

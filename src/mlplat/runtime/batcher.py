@@ -12,6 +12,7 @@ from math import ceil
 
 import numpy as np
 
+from mlplat import logs
 from mlplat.bundle.features import Inputs, Rows, as_inputs
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import OverloadedError
@@ -168,14 +169,16 @@ class Batcher:
             self._busy = False
             self._end_thread()
             return
-        inputs = _join(batch)
-        if self._cost.seconds(rows) <= INLINE_SECONDS:
-            try:
-                prediction = self._timed(inputs, rows)
-            except Exception as error:  # noqa: BLE001 - each request gets it
-                self._fail(batch, error)
-            else:
-                self._share(batch, prediction)
+        inline = self._cost.seconds(rows) <= INLINE_SECONDS
+        try:
+            inputs = _join(batch)
+            prediction = self._timed(inputs, rows) if inline else None
+        except Exception as error:  # noqa: BLE001 - each request gets it
+            self._fail(batch, error)
+            self._again()
+            return
+        if prediction is not None:
+            self._share(batch, prediction)
             self._again()
             return
         loop = asyncio.get_running_loop()
@@ -239,14 +242,20 @@ class Batcher:
         for job in batch:
             if not job.settled:
                 self._settle(job)
-                job.answer(prediction, first)
+                try:
+                    job.answer(prediction, first)
+                except Exception as error:  # noqa: BLE001 - a bug; but all others are answered, and the next run begins
+                    logs.get().error("answer_failed", exc_info=error)
             first += job.rows
 
     def _fail(self, batch: list[Job], error: Exception) -> None:
         for job in batch:
             if not job.settled:
                 self._settle(job)
-                job.fail(error)
+                try:
+                    job.fail(error)
+                except Exception as failure:  # noqa: BLE001 - as above
+                    logs.get().error("answer_failed", exc_info=failure)
 
     def _arm(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         """Let the job fail at its deadline: only where a run leaves the loop does anything wait that long."""

@@ -150,5 +150,5 @@ def _prediction(outputs: list[NDArray[Any]]) -> Prediction:
     """
     if len(outputs) == 2:
         probabilities = np.clip(outputs[1], 0.0, 1.0, dtype=np.float32, casting="same_kind")
-        return Prediction(outputs[0].astype(np.int64, copy=False), probabilities)
-    return Prediction(outputs[0].reshape(-1).astype(np.float32, copy=False))
+        return Prediction.of(outputs[0].astype(np.int64, copy=False), probabilities)
+    return Prediction.of(outputs[0].reshape(-1).astype(np.float32, copy=False))

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mlplat.bundle.prediction import Prediction
-from mlplat.errors import MlplatError
+from mlplat.errors import MlplatError, RequestError
 from mlplat.runtime.batcher import Job
 from mlplat.serve.heads import Head
+from mlplat.serve.protocols.base import refuse_undefined
 
 if TYPE_CHECKING:
     from mlplat.serve.connection import Connection
@@ -81,6 +82,12 @@ class Exchange(Job):
 
     def answer(self, prediction: Prediction, first: int) -> None:
         """Take the prediction of a run; the job's own rows begin at `first`."""
+        if prediction.undefined is not None:
+            try:
+                refuse_undefined(self.question, prediction, first)
+            except RequestError as error:
+                self.fail(error)
+                return
         self.connection.service.finish(self, prediction, first)
 
     def fail(self, error: Exception) -> None:

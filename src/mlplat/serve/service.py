@@ -162,6 +162,8 @@ class Service:
     def _ask_read(self, exchange: Exchange, served: Served, read: asyncio.Future[Question]) -> None:
         """Go on after a body was read in a thread."""
         if exchange.settled:
+            if not read.cancelled():
+                read.exception()  # nobody waits for it, so it needs no line in the log
             return
         try:
             self._ask(exchange, served, read.result())
@@ -262,6 +264,6 @@ def _forecast(served: Served, question: Question, horizon: int) -> Callable[[], 
     def forecast() -> Prediction:
         (series,) = as_inputs(question.inputs).values()
         values = served.predictor.forecast(series[0], horizon)
-        return Prediction(np.asarray(values, dtype=np.float32))
+        return Prediction.of(np.asarray(values, dtype=np.float32))
 
     return forecast

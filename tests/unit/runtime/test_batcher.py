@@ -312,3 +312,33 @@ def test_any_mix_of_requests_gets_the_answers_of_its_own_rows(sizes: list[int], 
     answers = asyncio.run(scenario())
     for i, (size, answer) in enumerate(zip(sizes, answers, strict=True)):
         assert answer.values.tolist() == [2 * (100 * i + j) for j in range(size)]
+
+
+@pytest.mark.parametrize("cost", [0.0, 1.0], ids=["in the loop", "in the thread"])
+def test_a_job_that_cannot_be_answered_holds_up_no_other(cost: float) -> None:
+    class Broken(Asked):
+        def answer(self, prediction: Prediction, first: int) -> None:
+            raise RuntimeError("a bug")
+
+    async def scenario() -> None:
+        batcher = Batcher(doubling([]), cost=Cost(0, cost))
+        batcher.submit(Broken(rows(1), 1))
+        assert (await ask(batcher, 2).got).values.tolist() == [4]
+        assert (await ask(batcher, 3).got).values.tolist() == [6]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_inputs_that_do_not_fit_together_fail_and_hold_up_no_other() -> None:
+    async def scenario() -> None:
+        batcher = Batcher(doubling([]), cost=Cost(0, 0))
+        odd = Asked({TENSOR: np.zeros((1, 2), dtype=np.float32)}, 1)
+        batcher.submit(odd)
+        asked = ask(batcher, 1)
+        for job in (odd, asked):
+            with pytest.raises(ValueError, match="dimensions"):
+                await job.got
+        assert (await ask(batcher, 3).got).values.tolist() == [6]
+
+    asyncio.run(scenario())

@@ -150,6 +150,22 @@ def test_a_table_with_categories_dates_and_missing_values_is_served(trained: Pat
     assert "training saw no missing values" in answer.json()["error"]
 
 
+def test_numbers_that_a_model_cannot_compute_with_are_refused(trained: Path, start: Start) -> None:
+    """A linear model adds and multiplies them in float32; a forest only compares them."""
+    logistic = start(str(trained), model="iris", version="v2").ready()
+    huge = [5.1, 3.4e38, 1.4, -3.4e38]
+    answer = logistic.predict({"features": [FLOWER, huge]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "out_of_range")
+    assert answer.json()["error"].startswith("row 1: the model has no number for these values")
+    for path, body in [
+        ("/v1/models/iris:predict", {"instances": [huge]}),
+        ("/invocations", {"inputs": [huge]}),
+        ("/v2/models/iris/infer", {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": huge}]}),
+    ]:
+        assert logistic.client.post(path, json=body).status_code == 422, path
+    assert logistic.predict({"features": FLOWER}).status_code == 200
+
+
 class TestForecast:
     def test_the_last_values_give_the_next(self, trained: Path, start: Start) -> None:
         forecast = start(str(trained), model="forecast", version="v1").ready()

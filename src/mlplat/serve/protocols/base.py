@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from mlplat.bundle.features import Inputs, Rows
 from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import Prediction
-from mlplat.errors import MlplatError
+from mlplat.errors import MlplatError, RequestError
 
 JSON = b"application/json"
 
@@ -133,3 +133,20 @@ class Protocol(ABC):
     @abstractmethod
     def error(error: MlplatError) -> Answer:
         """An error in the protocol's own shape."""
+
+
+def refuse_undefined(question: Question, prediction: Prediction, first: int) -> None:
+    """Refuse a question to which the model has no number; arguments are as `Protocol.encode` takes them.
+
+    Raises:
+        RequestError: 422 naming the row.
+    """
+    if prediction.undefined is None:
+        return
+    own = prediction.undefined[first : None if question.horizon is not None else first + question.rows]
+    if own.any():
+        raise RequestError(
+            f"row {0 if question.horizon is not None else int(own.argmax())}: the model has no number for these values, "
+            f"which are too large for its 32-bit arithmetic.",
+            code="out_of_range",
+        )
