@@ -104,6 +104,10 @@ class Child:
         """The end of its log."""
         return self._log.read_text(errors="replace")[-2000:]
 
+    def log_lines(self) -> list[str]:
+        """What it has logged."""
+        return self._log.read_text(errors="replace").splitlines()
+
 
 class Server(Child):
     """A process that listens.
@@ -168,6 +172,15 @@ class Session(Child):
             raise LoadError(f"it ended:\n{self.last_words()}")
         nanoseconds = json.loads(line)
         return stretch.measured(nanoseconds, sum(nanoseconds) / 1e9)
+
+
+def mlplat(*words: str) -> str:
+    """What a command prints, in the environment of this process; it must not fail."""
+    command = [sys.executable, "-m", "mlplat", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+    return done.stdout
 
 
 def free_port() -> int:
