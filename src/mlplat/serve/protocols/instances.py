@@ -1,22 +1,27 @@
 """What KServe's V1 protocol and MLflow share: `instances` and `inputs` in, options, and `{"predictions": [...]}` out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from mlplat.bundle.features import Inputs, Rows, describe, listed
+from mlplat.bundle.features import Features, Inputs, Rows, describe, listed
 from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import RequestError
 from mlplat.serve import numbers
 from mlplat.serve.protocols.base import Limits, Question
 from mlplat.serve.protocols.plain import check_horizon
+from mlplat.serve.protocols.schema import column_schema
 from mlplat.serve.rows import FEW_ROWS, RowReader, kind
 
 INSTANCES, INPUTS = "instances", "inputs"
 
-RESPONSE = {"type": "object", "properties": {"predictions": {"type": "array", "items": {}}}}
+RESPONSE = {
+    "type": "object",
+    "properties": {"predictions": {"type": "array", "items": {}, "minItems": 1}},
+    "required": ["predictions"],
+}
 
 
 class InstanceReader(RowReader):
@@ -89,6 +94,29 @@ class InstanceReader(RowReader):
 def _form(row: Any) -> type | None:
     """By position, by name, or neither."""
     return type(row) if isinstance(row, list | dict) else None
+
+
+def one_of(keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The JSON schemas of objects with exactly one of the keys."""
+    return [{"required": [key]} for key in keys]
+
+
+def column_lists(features: Features) -> dict[str, Any]:
+    """The JSON schema of columns by name, each a list with a value for each row."""
+    lists = {
+        column.name: {"type": "array", "items": column_schema(column), "minItems": 1} for column in features.columns
+    }
+    return {"type": "object", "properties": lists, "required": list(lists)}
+
+
+def option_schema(manifest: Manifest, limits: Limits) -> dict[str, Any]:
+    """The JSON schema of the options that a model has."""
+    properties: dict[str, Any] = {}
+    if manifest.classes is not None:
+        properties["return_probabilities"] = {"type": ["boolean", "null"]}
+    if manifest.task == "forecast":
+        properties["horizon"] = {"type": ["integer", "null"], "minimum": 1, "maximum": limits.max_horizon}
+    return {"type": ["object", "null"], "properties": properties}
 
 
 def options(found: Any, key: str, manifest: Manifest, limits: Limits) -> tuple[bool, int | None]:

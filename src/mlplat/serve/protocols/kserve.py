@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from mlplat.bundle.features import Inputs, Rows, describe
 from mlplat.bundle.manifest import Manifest
@@ -22,13 +23,17 @@ from mlplat.serve.protocols.instances import (
     InstanceReader,
     Predictions,
     check_one,
+    column_lists,
+    one_of,
+    option_schema,
     options,
 )
 from mlplat.serve.protocols.schema import example_row, operation, row_schemas
 from mlplat.serve.rows import number_rows, parse_object
 
-SIGNATURES = {None: False, "": False, "serving_default": False, "predict": False, "predict_proba": True}
-"""Whether probabilities are answered, by the name of TensorFlow Serving's signature."""
+PROBABILITIES = "predict_proba"
+SIGNATURES = ["serving_default", "predict"]
+"""Of labels or numbers; a classification has one of probabilities, too."""
 
 ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
 
@@ -42,11 +47,12 @@ class KServe(Protocol):
         super().__init__(manifest, limits)
         self._reader = InstanceReader(manifest.features, limits)
         self._predictions = Predictions(manifest)
+        self._signatures = SIGNATURES if manifest.classes is None else [*SIGNATURES, PROBABILITIES]
         self._example = f'{{"{INSTANCES}": [[...{len(manifest.features.columns)} values...]]}}'
         forms = number_rows(manifest.features, limits)
         self._quick: Callable[..., Any] | None = None
         if forms is not None:
-            fields = [(key, forms[1] | None, None) for key in (INSTANCES, INPUTS)]
+            fields = [(key, forms[1] | UnsetType, UNSET) for key in (INSTANCES, INPUTS)]
             body = msgspec.defstruct("Body", fields, forbid_unknown_fields=True, gc=False)
             self._quick = msgspec.json.Decoder(body).decode
 
@@ -63,9 +69,9 @@ class KServe(Protocol):
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass  # in another form, or wrong: read with care
             else:
-                rows = message.instances or message.inputs
-                if rows is not None and (message.instances is None or message.inputs is None):
-                    return Question(rows, len(rows), form=False)
+                given = [rows for rows in (message.instances, message.inputs) if rows is not UNSET]
+                if len(given) == 1:
+                    return Question(given[0], len(given[0]), form=False)
         return self._read(parse_object(request.body, self._example))
 
     def encode(self, question: Question, prediction: Prediction, first: int) -> Answer:
@@ -74,15 +80,18 @@ class KServe(Protocol):
 
     def paths(self) -> dict[str, Any]:
         """`/v1`: prediction, and whether the model is ready."""
-        by_position, by_name = row_schemas(self.manifest.features)
+        features = self.manifest.features
+        lists = [{"type": "array", "items": row, "minItems": 1} for row in row_schemas(features)]
+        columns = column_lists(features) | {"additionalProperties": False}
         schema = {
             "type": "object",
             "properties": {
-                INSTANCES: {"type": "array", "items": {"anyOf": [by_position, by_name]}, "minItems": 1},
-                INPUTS: {"type": "object", "additionalProperties": {"type": "array", "items": {}, "minItems": 1}},
-                "signature_name": {"enum": [name for name in SIGNATURES if name]},
-                "parameters": {"type": "object"},
+                INSTANCES: {"anyOf": lists},
+                INPUTS: {"anyOf": [*lists, columns]},
+                "signature_name": {"enum": [*self._signatures, None]},
+                "parameters": option_schema(self.manifest, self.limits),
             },
+            "oneOf": one_of([INSTANCES, INPUTS]),
         }
         row = example_row(self.manifest)
         named = dict(zip(self.manifest.features.names, row, strict=True))
@@ -92,7 +101,7 @@ class KServe(Protocol):
             "columns": {"value": {INPUTS: {name: [value, value] for name, value in named.items()}}},
         }
         if self.manifest.classes is not None:
-            examples["probabilities"] = {"value": {INSTANCES: [row], "signature_name": "predict_proba"}}
+            examples["probabilities"] = {"value": {INSTANCES: [row], "signature_name": PROBABILITIES}}
         if self.manifest.task == "forecast":
             examples["the next steps"] = {"value": {INSTANCES: [row], "parameters": {"horizon": 3}}}
         model = f"/v1/models/{self.manifest.model}"
@@ -142,16 +151,15 @@ class KServe(Protocol):
         Raises:
             RequestError: 400 if there is no such signature.
         """
-        known = [
-            known for known in SIGNATURES if known and (self.manifest.classes is not None or not SIGNATURES[known])
-        ]
-        if not (name is None or name == "" or name in known):
+        if name is None or name == "":
+            return False
+        if name not in self._signatures:
             raise RequestError(
-                f"'signature_name': found {describe(name)}, expected one of {', '.join(map(repr, known))}.",
+                f"'signature_name': found {describe(name)}, expected one of {', '.join(map(repr, self._signatures))}.",
                 status=400,
                 code="unknown_signature",
             )
-        return SIGNATURES[name]
+        return bool(name == PROBABILITIES)
 
 
 def _unpacked(found: Any) -> Any:

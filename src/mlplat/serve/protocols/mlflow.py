@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from mlplat.bundle.features import Inputs, Rows, describe, listed
 from mlplat.bundle.manifest import Manifest
@@ -24,6 +25,9 @@ from mlplat.serve.protocols.instances import (
     InstanceReader,
     Predictions,
     check_one,
+    column_lists,
+    one_of,
+    option_schema,
     options,
 )
 from mlplat.serve.protocols.schema import example_row, operation, row_schemas
@@ -96,22 +100,20 @@ class MLflow(Protocol):
     def paths(self) -> dict[str, Any]:
         """`/invocations` and `/ping`."""
         by_position, by_name = row_schemas(self.manifest.features)
+        records = {"type": "array", "items": by_name | {"additionalProperties": True}, "minItems": 1}
         rows = {"type": "array", "items": by_position, "minItems": 1}
         split = {
             "type": "object",
             "required": ["data"],
-            "properties": {"columns": {"type": "array", "items": {"type": "string"}}, "data": rows, "index": {}},
+            "properties": {"columns": {"enum": [self._names, None]}, "data": rows, "index": {}},
+            "additionalProperties": False,
         }
-        named_columns = {"type": "object", "additionalProperties": {"type": "array", "items": {}, "minItems": 1}}
+        parameters = option_schema(self.manifest, self.limits)
+        table = {"anyOf": [rows, records, column_lists(self.manifest.features)]}
         schema = {
             "type": "object",
-            "properties": {
-                SPLIT: split,
-                RECORDS: {"type": "array", "items": by_name, "minItems": 1},
-                INSTANCES: {"anyOf": [rows, {"type": "array", "items": by_name}, named_columns]},
-                INPUTS: {"anyOf": [rows, {"type": "array", "items": by_name}, named_columns]},
-                "params": {"type": "object"},
-            },
+            "properties": {SPLIT: split, RECORDS: records, INSTANCES: table, INPUTS: table, "params": parameters},
+            "oneOf": one_of(DATA),
         }
         row = example_row(self.manifest)
         named = dict(zip(self._names, row, strict=True))
@@ -156,11 +158,12 @@ class MLflow(Protocol):
             message = self._quick(request.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None  # in another form, or wrong: read with care
-        found = [rows for rows in (message.inputs, message.instances) if rows is not None]
-        if message.dataframe_split is not None and message.dataframe_split.columns == self._names:
-            found.append(message.dataframe_split.data)
-        elif message.dataframe_split is not None:
-            return None
+        found = [rows for rows in (message.inputs, message.instances) if rows is not UNSET]
+        split = message.dataframe_split
+        if split is not UNSET:
+            if split.columns != self._names:
+                return None
+            found.append(split.data)
         return Question(found[0], len(found[0]), form=False) if len(found) == 1 else None
 
     def _read(self, request: Request) -> Question:
@@ -247,7 +250,7 @@ def _quick_decoder(manifest: Manifest, limits: Limits) -> Callable[..., Any] | N
         forbid_unknown_fields=True,
         gc=False,
     )
-    fields = [(INSTANCES, rows | None, None), (INPUTS, rows | None, None), (SPLIT, split | None, None)]
+    fields = [(key, form | UnsetType, UNSET) for key, form in ((INSTANCES, rows), (INPUTS, rows), (SPLIT, split))]
     return msgspec.json.Decoder(msgspec.defstruct("Body", fields, forbid_unknown_fields=True, gc=False)).decode
 
 

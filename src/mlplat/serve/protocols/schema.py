@@ -31,7 +31,9 @@ def column_schema(column: Column) -> dict[str, Any]:
 def row_schemas(features: Features) -> tuple[dict[str, Any], dict[str, Any]]:
     """The JSON schemas of a row by position and of one by name."""
     named = {column.name: column_schema(column) for column in features.columns}
-    by_position = {"type": "array", "items": {}, "minItems": len(named), "maxItems": len(named)}
+    columns = list(named.values())
+    items = {"items": columns[0]} if all(column == columns[0] for column in columns) else {"prefixItems": columns}
+    by_position = {"type": "array", **items, "minItems": len(named), "maxItems": len(named)}
     by_name = {"type": "object", "properties": named, "required": list(named), "additionalProperties": False}
     return by_position, by_name
 

@@ -231,7 +231,10 @@ class TestRefusals:
         assert error.status == 400
         assert 'expected an object such as {"instances": [[...3 values...]]}' in error.message
 
-    @pytest.mark.parametrize("body", [{}, {"instances": ROWS, "inputs": ROWS}, {"instance": ROWS}])
+    @pytest.mark.parametrize(
+        "body",
+        [{}, {"instances": ROWS, "inputs": ROWS}, {"instances": ROWS, "inputs": None}, {"instance": ROWS}],
+    )
     def test_exactly_one_of_both_is_there(self, body: Any) -> None:
         error = refusal(body)
         assert error.status == 400
