@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +24,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `bench`, when this file is run by its path
 
 from bench.fuzzing import wire
-from bench.fuzzing.judge import Judge, Response, WrongError
+from bench.fuzzing.judge import Judge, WrongError
 from bench.fuzzing.models import Model
 from bench.fuzzing.mutations import shoot, stream
-from bench.fuzzing.requests import UNREAD, Limits
+from bench.fuzzing.requests import Limits
 from bench.fuzzing.shots import PROTOCOLS
 from bench.questions import get
 from bench.servers import Cores, Server, mlplat
@@ -107,36 +107,11 @@ class Shooter(threading.Thread):
 
     def _judged(self, data: bytes, number: int, *, alone: bool, half_close: bool = True) -> None:
         try:
-            for response in ask(self._wire, self._port, data, self._judge, alone=alone, half_close=half_close):
+            for response in wire.ask(self._wire, self._port, data, self._judge, alone=alone, half_close=half_close):
                 del response
         except Exception as problem:  # noqa: BLE001 - whatever it is, it is a finding
             self._wire.close()
             self._findings.add(self._model, f"{self._seed}, number {number}", data, repr(problem), alone=alone)
-
-
-def ask(
-    connection: wire.Wire, port: int, data: bytes, judge: Judge, *, alone: bool, half_close: bool = True
-) -> Iterator[Response]:
-    """Send some bytes, and show the answers to a judge one by one.
-
-    Raises:
-        WrongError: if one is wrong on the face of it.
-    """
-    requests = wire.requests(data)
-    if not alone:
-        (request,) = requests
-        if request is None:
-            raise WrongError("h11 does not take this request: the generator is wrong")
-        response = connection.ask(data, request.method)
-        judge.see(request, response, (data, False))
-        yield response
-        return
-    responses = wire.stream(port, data, half_close=half_close)
-    for number, response in enumerate(responses):
-        known = number < len(requests) or UNREAD in requests[-1:]
-        request = requests[min(number, len(requests) - 1)] if known else None
-        judge.see(request, response, (data, True), strict=False)
-        yield response
 
 
 def run(options: argparse.Namespace, folder: Path) -> int:
@@ -197,7 +172,7 @@ def replay(path: Path, servers: Sequence[Server], models: Sequence[Model]) -> in
     judge = Judge(models[at], LIMITS)
     data = path.read_bytes()
     try:
-        for response in ask(wire.Wire(servers[at].port), servers[at].port, data, judge, alone=kind == "stream"):
+        for response in wire.ask(wire.Wire(servers[at].port), servers[at].port, data, judge, alone=kind == "stream"):
             print(response)
         problems = [problem for _, problem in judge.settle()]
     except WrongError as problem:

@@ -162,7 +162,8 @@ def _target(request: Request, model: Model) -> tuple[str, bytes]:
 def load(body: bytes, *, nan: bool = False) -> tuple[Any, bool]:
     """Strict JSON (RFC 8259), and whether not all can read it (sections 4, 6 and 8.2); NaN is null where `nan` says so.
 
-    What only some can read is nesting beyond `DEEP`, half a pair of surrogates, a number that no double holds.
+    What only some can read is nesting beyond `DEEP`, half a pair of surrogates, bytes that are no UTF-8, a number that no
+    double holds.
     """
     doubtful = False
 
@@ -181,7 +182,8 @@ def load(body: bytes, *, nan: bool = False) -> tuple[Any, bool]:
         return float(text)
 
     try:
-        text = body.decode()
+        text = body.decode(errors="replace")
+        doubtful = text.encode() != body
         value = json.loads(text, parse_constant=constant, parse_int=integer, parse_float=real)
     except (ValueError, RecursionError) as error:
         raise InvalidError("no JSON") from error

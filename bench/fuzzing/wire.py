@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import h11
-from bench.fuzzing.judge import Response, WrongError
+from bench.fuzzing.judge import Judge, Response, WrongError
 from bench.fuzzing.requests import UNREAD, Request
 
 PATIENCE_SECONDS = 10.0
@@ -70,6 +70,31 @@ class Wire:
                 data = rest
                 continue
             data += receive(connection, end)
+
+
+def ask(
+    connection: Wire, port: int, data: bytes, judge: Judge, *, alone: bool, half_close: bool = True
+) -> Iterator[Response]:
+    """Send some bytes, and show the answers to a judge one by one.
+
+    Raises:
+        WrongError: if one is wrong on the face of it.
+    """
+    sent = requests(data)
+    if not alone:
+        (request,) = sent
+        if request is None:
+            raise WrongError("h11 does not take this request: the generator is wrong")
+        response = connection.ask(data, request.method)
+        judge.see(request, response, (data, False))
+        yield response
+        return
+    responses = stream(port, data, half_close=half_close)
+    for number, response in enumerate(responses):
+        known = number < len(sent) or UNREAD in sent[-1:]
+        request = sent[min(number, len(sent) - 1)] if known else None
+        judge.see(request, response, (data, True), strict=False)
+        yield response
 
 
 def stream(port: int, data: bytes, *, half_close: bool) -> list[Response]:
