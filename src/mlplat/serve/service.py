@@ -139,7 +139,8 @@ class Service:
         target = exchange.head.target
         protocol = Plain if target is None or target.protocol is None else target.protocol
         answer = protocol.error(error)
-        self._respond(exchange, error.status, answer._replace(headers=answer.headers + error_headers(error)))
+        status = protocol.statuses.get(error.status, error.status)
+        self._respond(exchange, status, answer._replace(headers=answer.headers + error_headers(error)))
         if isinstance(error, OverloadedError) and self._lifecycle.current is not None:
             exchange.connection.calm()
 

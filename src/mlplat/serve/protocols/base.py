@@ -87,6 +87,9 @@ class Protocol(ABC):
     media_types: ClassVar[frozenset[bytes]] = frozenset({JSON})
     """Of the bodies that it takes; a request that does not say is taken for the protocol's own."""
 
+    statuses: ClassVar[Mapping[int, int]] = {}
+    """Of errors, where its clients know another one than ours."""
+
     def __init__(self, manifest: Manifest, limits: Limits) -> None:
         self.manifest = manifest
         self.limits = limits

@@ -7,7 +7,7 @@ request is a 400. https://mlflow.org/docs/latest/ml/deployment/deploy-model-loca
 import csv
 import io
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -62,6 +62,7 @@ class MLflow(Protocol):
 
     name = "mlflow"
     media_types = frozenset({JSON, CSV})
+    statuses: ClassVar[Mapping[int, int]] = {422: 400}
 
     def __init__(self, manifest: Manifest, limits: Limits) -> None:
         super().__init__(manifest, limits)
@@ -81,17 +82,12 @@ class MLflow(Protocol):
         """Read the body of `POST /invocations`.
 
         Raises:
-            RequestError: 400 if it cannot be parsed, or a row, column or option is not as expected; 415 if it is text in
-                another encoding than UTF-8.
+            RequestError: 400 if it cannot be parsed, 415 if it is text in another encoding than UTF-8, 422 if a row, column
+                or option is not as expected.
         """
-        try:
-            if request.media_type == CSV:
-                return self._read_csv(request)
-            return self._read_usual(request) or self._read(request)
-        except RequestError as error:
-            if error.status == 422:
-                error.status = 400
-            raise
+        if request.media_type == CSV:
+            return self._read_csv(request)
+        return self._read_usual(request) or self._read(request)
 
     def encode(self, question: Question, prediction: Prediction, first: int) -> Answer:
         """`{"predictions": [...]}`."""
