@@ -15,11 +15,12 @@ from typing import Any, NoReturn
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from mlplat import logs
 from mlplat.errors import MlplatError, OverloadedError, RequestError
 from mlplat.serve.exchange import Exchange
 from mlplat.serve.heads import Head
 from mlplat.serve.protocols import JSON, Answer
-from mlplat.serve.service import Service
+from mlplat.serve.service import FAILED, Service
 
 LINGER_SECONDS = 2.0
 """So long a connection that ends is still read, so that the client sees the answer and not a reset."""
@@ -29,6 +30,11 @@ CALM_SECONDS = 0.2
 
 CHUNK_OVERHEAD = 64
 """Bytes of framing that a chunk of a body may have on average; more is no honest client."""
+
+MOMENT_SECONDS = 0.1
+"""So long an idle connection is kept when the server ends, as a request may have arrived that was not read yet."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 SPARE_CONNECTIONS = 100
 """Beyond the most connections, so many are still taken, for probes and to say no."""
@@ -70,8 +76,10 @@ class Connection(HttpToolsProtocol):
         self._pending = 0  # bytes that have come and belong to no body: of a head, or of what frames chunks
         self._messages = 0  # whose heads were in the latest bytes
         self._bulk = False  # bytes have come that may hold a head which is too large
+        self._turn: Any = None  # the request that is answered now, while others wait in the pipeline
         self._discarding = False  # nothing that comes is read any more
         self._half_closed = False  # nothing will come any more
+        self._over = False  # nothing is written any more
         self._crowded = False
         self._ending = False
         self._refusal: MlplatError | None = None  # raised within the parser, which takes no exceptions
@@ -92,14 +100,16 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; what it waits for frees its place."""
-        for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
+        for cycle in (self._turn, self.cycle, *(cycle for cycle, _ in self.pipeline)):
             if isinstance(cycle, Exchange):
                 self.service.forget(cycle)
+            elif cycle is not None:
+                _disconnect(cycle)
         self.pipeline.clear()
         self.connections.discard(self)
-        if self.cycle is not None and not isinstance(self.cycle, Exchange):
-            super().connection_lost(exc)
         self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
         self.parser = None
 
     def data_received(self, data: bytes) -> None:
@@ -123,22 +133,35 @@ class Connection(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         self._pending += len(data)
-        self._bulk = self._pending > self._limits.head_bytes
+        self._bulk = self._pending > self._limits.head_bytes or (self._bulk and self._in_head)
         self._messages = 0
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:  # declined, as any server may (RFC 9110, section 7.8)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self._parse(rest)
-                return
+            self._feed(data)
         except httptools.HttpParserError as error:
-            if self._refusal is None:
-                self._refusal = RequestError(f"This is not HTTP: {error}.", status=400, code="not_http")
+            if self._refusal is None and not self._discarding:
+                self._refusal = _refusal_by(error)
         if self._bulk and self._receiving and self._refusal is None and self._pending > self._limits.head_bytes:
             self._refusal = _large_head(self._limits.head_bytes)
         if self._refusal is not None and not self._discarding:
             self._give_up(self._refusal)
+
+    def _feed(self, data: bytes) -> None:
+        """Let the parser read.
+
+        A request that wishes for another protocol is answered as if it did not, as any server may (RFC 9110, section
+        7.8). The parser takes such a one to have no body, so it is read once more without the wish.
+        """
+        rest: bytes | memoryview = data
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = memoryview(rest)[upgrade.args[0] :]
+            else:
+                return
+            method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+            lines = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+            self.parser.feed_data(b"\r\n".join([b"%b %b HTTP/%b" % (method, self.url, version), *lines, b"", b""]))
 
     def _learn(self, raw: bytes, rest: int, exchange: Exchange) -> None:
         """Remember the head of a request that came alone, in one piece, if it is met again just so.
@@ -153,16 +176,20 @@ class Connection(HttpToolsProtocol):
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it
         """The client sends no more: it closed, or only its half. It is answered if it is there still."""
+        if self._receiving and not self._discarding:
+            self._drop_unfinished()
         cycle = self.cycle
-        if self._discarding or self._receiving or not isinstance(cycle, Exchange) or cycle.response_complete:
-            return None  # closes
+        if self._receiving or self._over or cycle is None or cycle.response_complete:
+            self._due = self.loop.time() + self._limits.receive_seconds
+            return None  # closes, when all is written
         self._half_closed = True
-        if cycle.first and cycle.head.interim:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # a client that is gone answers it by a reset
+        turn = self._turn if self.pipeline else cycle
+        if isinstance(turn, Exchange) and turn.head.interim and not turn.response_complete:
+            self.transport.write(CONTINUE)  # a client that is gone answers it by a reset
         return True
 
     def pause_writing(self) -> None:
-        """The client takes its answers too slowly: read no more of its requests meanwhile."""
+        """The client takes its answers too slowly: read no more of its requests meanwhile, and answer no others."""
         super().pause_writing()
         self.flow.pause_reading()
         self._due = self.loop.time() + self._limits.receive_seconds
@@ -170,14 +197,22 @@ class Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """The client has taken its answers."""
         super().resume_writing()
-        self._rest()
+        if self._over or self.transport.is_closing():
+            return
+        turn = self._turn if self.pipeline else self.cycle
+        if turn is None or turn.response_complete:
+            self._go_on()
+            return
         if not self.pipeline:
             self.flow.resume_reading()
+        self._rest()
 
     # What the parser calls
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
+        if self._discarding:
+            raise ConnectionAbortedError  # stops the parser
         self.url = b""
         self.headers = []
         self._in_head = self._receiving = True
@@ -190,7 +225,6 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head of a request has arrived."""
-        self._in_head = False
         headers = self.headers
         if self._bulk:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
@@ -201,36 +235,41 @@ class Connection(HttpToolsProtocol):
         version = parser.get_http_version()
         keep_alive = version != "1.0" and parser.should_keep_alive()
         method = parser.get_method()
+        if parser.should_upgrade():
+            if method == b"CONNECT":
+                self._refuse(RequestError("This is no proxy.", status=501, code="not_implemented"))
+            return  # to be read once more
+        if not self.url.startswith(b"/"):
+            self.url = _without_host(self.url)
         path = self.url.partition(b"?")[0]
-        if not path.startswith(b"/") and method != b"CONNECT":
-            path = _path_of(self.url)
         self._messages += 1
         target = self.service.targets.find(path)
+        previous = self.cycle
         if target is None:
             self._hand_over()
+            self._in_head = False
+            if len(self.pipeline) == 1:
+                self._turn = previous
             return
         interim = version == "1.1"
         head = Head(target, method, path, dict(headers), keep_alive=keep_alive, interim=interim)
         exchange = Exchange(self, head, bytearray(), whole=False)
-        previous, self.cycle = self.cycle, exchange
+        self.cycle = exchange
+        self._in_head = False
         exchange.refusal = self.service.refusal(exchange) or self._refusal_of(head)
         if previous is None or previous.response_complete:
-            exchange.first = True
-            if exchange.refusal is not None:
-                self._advance(exchange)
-            elif interim and b"expect" in head.headers:
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._start_asgi_task(exchange, self.app)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((exchange, self.app))
+            self._queue(exchange, previous)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
+        self._pending = max(self._pending - CHUNK_OVERHEAD - len(body), -self._limits.head_bytes)
         exchange = self.cycle
         if not isinstance(exchange, Exchange):
             super().on_body(body)
             return
-        self._pending -= CHUNK_OVERHEAD + len(body)
         if exchange.response_complete or exchange.refusal is not None:
             return
         if len(exchange.body) + len(body) > self._limits.body_bytes:
@@ -239,12 +278,18 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""
+        if self._in_head:  # it wishes for another protocol
+            return
         self._receiving = False
         self._pending = 0
         exchange = self.cycle
+        if exchange.keep_alive and not self.parser.should_keep_alive():  # a trailer says so
+            exchange.keep_alive = False
+            if exchange.response_complete:
+                self._close()
+                return
         if not isinstance(exchange, Exchange):
-            if exchange is not None:
-                super().on_message_complete()
+            super().on_message_complete()
             self._rest()
             return
         exchange.whole = True
@@ -259,14 +304,14 @@ class Connection(HttpToolsProtocol):
     def respond(self, exchange: Exchange, status: int, answer: Answer) -> None:
         """Write the answer of an exchange; its turn has come."""
         exchange.response_complete = True
-        if self.transport.is_closing():
+        if self._over or self.transport.is_closing():
             return
         if self._default_headers is not self.server_state.default_headers:  # uvicorn makes them anew every second
             self._default_headers = self.server_state.default_headers
             self._date = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
             self._ok = STATUS_LINE[200] + self._date + b"content-type: application/json\r\ncontent-length: "
         body, media_type, headers = answer
-        if self._ending or self._crowded or self._half_closed or self.service.draining:
+        if (self._ending or self._crowded or self._half_closed or self.service.draining) and not self.pipeline:
             exchange.keep_alive = False
         if status == 200 and exchange.keep_alive and media_type is JSON and not headers:
             text = b"%b%d\r\n\r\n" % (self._ok, len(body))
@@ -281,46 +326,51 @@ class Connection(HttpToolsProtocol):
             )
         self.transport.write(text if exchange.head.method == b"HEAD" else text + body)
         if not exchange.keep_alive:
-            self._close(exchange)
+            self._close()
         self.on_response_complete()
 
     def calm(self) -> None:
         """Read no more for a moment: what came was too much."""
-        if not self.transport.is_closing():
+        if not self._over and not self.transport.is_closing():
             self.flow.pause_reading()
             self.loop.call_later(CALM_SECONDS, self._resume)
 
     def on_response_complete(self) -> None:
-        """The turn of the next request has come, if there is one already."""
+        """The turn of the next request has come, if there is one already and the client has taken the answer."""
         self.server_state.total_requests += 1
-        if self.transport.is_closing() or self._discarding:
+        if self._over or self.transport.is_closing():
             return
-        if self.pipeline:
-            self.loop.call_soon(self._next)
-        elif self._half_closed:
-            self.transport.close()
+        if self.flow.write_paused:
+            self._due = self.loop.time() + self._limits.receive_seconds
         else:
-            self.flow.resume_reading()
-            self._rest()
+            self._go_on()
 
     def shutdown(self) -> None:
         """Uvicorn ends: so does the connection, after what it waits for."""
         self._ending = True
+        if self._over or self.transport.is_closing():
+            return
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
-        elif self._in_head:
-            self.loop.call_later(LINGER_SECONDS, self._end)
         else:
-            self.transport.close()
+            patience = LINGER_SECONDS if self._receiving else MOMENT_SECONDS
+            self._due = min(self._due, self.loop.time() + patience)
 
     def sweep(self, now: float) -> None:
         """End what has been idle, slow or stalled for too long; called several times a second."""
-        if self._half_closed and _gone(self.transport):
+        closing = self.transport.is_closing()
+        if closing and self._due == inf:  # it was closed by uvicorn
+            self._due = now + self._limits.receive_seconds
+        if self._half_closed and not closing and _gone(self.transport):
             self.transport.abort()
         elif now >= self._due:
-            if self.transport.is_closing() or self.flow.write_paused or self.transport.get_write_buffer_size():
+            if closing or self.flow.write_paused:
                 self.transport.abort()
-            elif self._receiving and not self._discarding and not self._asgi_runs():
+            elif self.pipeline:  # it waits for us
+                return
+            elif self.transport.get_write_buffer_size():
+                self.transport.abort()
+            elif self._receiving and not self._discarding:
                 self._give_up(
                     RequestError(
                         f"The request did not arrive within {self._limits.receive_seconds:g} s.",
@@ -341,26 +391,58 @@ class Connection(HttpToolsProtocol):
         self.url = url
         for name, value in headers:
             super().on_header(name, value)
-        super().on_headers_complete()
+        try:
+            super().on_headers_complete()
+        except httptools.HttpParserError as error:
+            self._refuse(RequestError(f"This is not HTTP: {error}.", status=400, code="not_http"))
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        if isinstance(cycle, Exchange):
-            cycle.first = True
-            self._advance(cycle)
-        else:
+        if not isinstance(cycle, Exchange):
             super()._start_asgi_task(cycle, app)
+            return
+        cycle.first = True
+        if cycle.head.expects and not cycle.whole and cycle.refusal is None:
+            self.transport.write(CONTINUE)
+        self._advance(cycle)
+
+    def _queue(self, cycle: Any, previous: Any) -> None:
+        """Let a request wait for those before it."""
+        if not self.pipeline:
+            self._turn = previous
+        self.pipeline.appendleft((cycle, self.app))
+
+    def _go_on(self) -> None:
+        """All that was started is answered, and the client takes it."""
+        if self.pipeline:
+            self.loop.call_soon(self._next)
+        elif self._half_closed:
+            self.transport.close()
+        else:
+            self.flow.resume_reading()
+            self._rest()
 
     def _next(self) -> None:
         if self.pipeline and not self.transport.is_closing():
-            cycle, app = self.pipeline.pop()
+            self._turn, app = self.pipeline.pop()
             if not self.pipeline:
                 self.flow.resume_reading()
-            self._start_asgi_task(cycle, app)
+                if self._receiving:  # its time begins anew, as it was not read meanwhile
+                    self._due = self.loop.time() + self._limits.receive_seconds
+            self._start_asgi_task(self._turn, app)
+
+    def _drop_unfinished(self) -> None:
+        """Forget the request that will not arrive whole, if others before it are not answered yet."""
+        if self._in_head:
+            self._receiving = self._in_head = False
+        elif self.pipeline:
+            self.pipeline.popleft()
+            self.cycle = self.pipeline[0][0] if self.pipeline else self._turn
+            self._receiving = False
 
     def _advance(self, exchange: Exchange) -> None:
         """Answer an exchange whose turn has come, as far as it has arrived."""
         if exchange.refusal is not None:
-            if not exchange.whole and (exchange.refusal.status == 413 or b"expect" in exchange.head.headers):
+            if not exchange.whole and (exchange.refusal.status == 413 or exchange.head.expects):
                 exchange.keep_alive = False  # what the client does with the rest of the body is not known
             self.service.fail(exchange, exchange.refusal)
         elif exchange.whole:
@@ -383,47 +465,46 @@ class Connection(HttpToolsProtocol):
         """Answer what has arrived so far by an error, after what is before it, and read no more."""
         self._refusal = refusal
         cycle = self.cycle
+        answered = cycle is None or cycle.response_complete
         in_body = self._receiving and not self._in_head
         self._receiving = self._in_head = False
         self._discarding = True
         self._due = self.loop.time() + self._limits.receive_seconds
-        unfinished = cycle is not None and not cycle.response_complete
-        if in_body and not (isinstance(cycle, Exchange) and unfinished):  # it is answered already, or ASGI has begun to
-            self.transport.close()
+        if in_body and answered:
+            self._close()
             return
         if in_body and isinstance(cycle, Exchange):
             exchange = cycle
+        elif in_body and cycle.response_started:  # by ASGI, and it closes when it has ended
+            cycle.keep_alive = False
+            self._due = inf
+            return
         else:
             head = Head(None, b"", b"", {}, keep_alive=False, interim=False)
-            exchange = Exchange(self, head, b"", whole=False)
-            self.cycle = exchange
-            if unfinished:
-                self.pipeline.appendleft((exchange, self.app))
-            else:
-                exchange.first = True
+            exchange = self.cycle = Exchange(self, head, b"", whole=False)
+            exchange.first = answered or (in_body and not self.pipeline)
+            if in_body:  # instead of ASGI
+                _disconnect(cycle)
+                if self.pipeline:
+                    self.pipeline[0] = exchange, self.app
+            elif not answered:
+                self._queue(exchange, cycle)
         exchange.keep_alive = False
         exchange.refusal = refusal
         if exchange.first:
             self._advance(exchange)
 
-    def _asgi_runs(self) -> bool:
-        return self.cycle is not None and not isinstance(self.cycle, Exchange) and not self.cycle.response_complete
-
-    def _close(self, exchange: Exchange) -> None:
-        """Close; if the client still sends, only our half, and let it finish."""
-        self._due = self.loop.time() + LINGER_SECONDS
-        if (exchange.whole and not self._discarding) or self._half_closed:
-            self.transport.close()
-            return
-        self._discarding = True
+    def _close(self) -> None:
+        """Write no more, but let the client finish what it sends, so that it sees the answer and not a reset."""
+        self._over = self._discarding = True
         self.pipeline.clear()
-        self.flow.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-
-    def _end(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        unsent = self.transport.get_write_buffer_size() > 0
+        self._due = self.loop.time() + (self._limits.receive_seconds if unsent else LINGER_SECONDS)
+        if self._half_closed:
             self.transport.close()
+        else:
+            self.flow.resume_reading()
+            self.transport.write_eof()
 
     def _resume(self) -> None:
         if not self.transport.is_closing() and not self.flow.write_paused and not self.pipeline:
@@ -431,24 +512,43 @@ class Connection(HttpToolsProtocol):
 
     def _rest(self) -> None:
         """Nothing is under way but what the client does next."""
+        if self._receiving or self._discarding:
+            return
         if self.cycle is not None and not self.cycle.response_complete:
             self._due = inf
-        elif not self._receiving:
+        else:
             self._due = self.loop.time() + self._limits.keep_alive_seconds
 
 
-def _path_of(url: bytes) -> bytes:
-    """The path of a URL that has scheme and host; empty if it is none."""
-    try:
-        return httptools.parse_url(url).path or b""
-    except httptools.HttpParserError:
-        return b""
+def _without_host(url: bytes) -> bytes:
+    """The path and query of a URL that has scheme and host.
+
+    Raises:
+        HttpParserInvalidURLError: if it is none.
+    """
+    parsed = httptools.parse_url(url)
+    path = parsed.path or b"/"
+    return path if parsed.query is None else path + b"?" + parsed.query
+
+
+def _disconnect(cycle: Any) -> None:
+    """Tell an ASGI application that its client is gone."""
+    cycle.disconnected = True
+    cycle.message_event.set()
 
 
 def _gone(transport: Any) -> bool:
     """Whether the client of a half-closed connection has answered by a reset."""
     error: int = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return error != 0
+
+
+def _refusal_by(error: httptools.HttpParserError) -> MlplatError:
+    """What is answered where the parser stopped; an error of our own is in its context."""
+    if isinstance(error, httptools.HttpParserCallbackError):
+        logs.get().error("request_failed", exc_info=error.__context__ or error)
+        return FAILED
+    return RequestError(f"This is not HTTP: {error}.", status=400, code="not_http")
 
 
 def _large_head(most: int) -> RequestError:

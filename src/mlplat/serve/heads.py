@@ -25,6 +25,7 @@ class Head:
         headers: by lower-case name; of repeated ones, the last.
         keep_alive: whether the connection goes on afterwards.
         interim: whether the client understands an answer before the answer (it speaks HTTP/1.1).
+        expects: whether it waits for one before it sends the body.
         media_type: of the body, in lower case and without parameters; b"" if the client did not say.
         coding: how the body is compressed; None if it is not.
         key: the API key, if there is one.
@@ -35,6 +36,7 @@ class Head:
 
     __slots__ = (
         "coding",
+        "expects",
         "headers",
         "interim",
         "keep_alive",
@@ -64,6 +66,7 @@ class Head:
         self.headers = headers
         self.keep_alive = keep_alive
         self.interim = interim
+        self.expects = interim and headers.get(b"expect", b"").lower() == b"100-continue"
         self.media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         coding = headers.get(b"content-encoding", b"identity").strip().lower()
         self.coding = None if coding == b"identity" else coding

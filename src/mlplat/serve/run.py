@@ -1,9 +1,13 @@
 """The serving process: a socket, a server that drains, and everything it needs, put together."""
 
 import asyncio
+import os
 import signal
 import socket
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import FrameType
 from typing import cast
@@ -12,7 +16,7 @@ import uvicorn
 
 from mlplat import logs
 from mlplat.bundle import names
-from mlplat.errors import MlplatError
+from mlplat.errors import Exit, MlplatError
 from mlplat.metrics import ServeMetrics
 from mlplat.serve.accesslog import AccessLog
 from mlplat.serve.app import create_app
@@ -31,6 +35,16 @@ FINISH_SECONDS = 5
 
 SWEEP_TICKS = 3
 """Tenths of a second between looks at which connections have been idle, slow or stalled for too long."""
+
+TICK_SECONDS = 0.1
+
+
+class Threads(ThreadPoolExecutor):
+    """Threads whose work, such as a store that does not answer, nobody waits for once the loop ends."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:  # noqa: ARG002 - its signature
+        """Take no more work."""
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
 
 
 class DrainingServer(uvicorn.Server):
@@ -55,10 +69,11 @@ class DrainingServer(uvicorn.Server):
         self.lifecycle = lifecycle
         self._drain_seconds = drain_seconds
         self._close_at: float | None = None
+        self._hurried = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Uvicorn's hook for SIGTERM and SIGINT."""
-        if self.should_exit:
+        if self._hurried:
             self.force_exit = True
         elif sig == signal.SIGTERM and self._close_at is None:
             seconds = self._drain_seconds if self.lifecycle.ready else 0.0
@@ -68,7 +83,12 @@ class DrainingServer(uvicorn.Server):
                 "draining", model=self.lifecycle.source.model, version=self.lifecycle.version, seconds=seconds
             )
         else:
-            self.should_exit = True
+            self._hurried = self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's hook for the start."""
+        asyncio.get_running_loop().set_default_executor(Threads())
+        await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn's hook, called ten times a second."""
@@ -77,19 +97,39 @@ class DrainingServer(uvicorn.Server):
         if self._access_log is not None:
             self._access_log.flush()
         if counter % SWEEP_TICKS == 0:
-            now = asyncio.get_running_loop().time()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
-                    connection.sweep(now)
+            self._sweep()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's hook for the end: of connections and lifespan, then of what is noted about requests."""
+        self.lifecycle.drain()
+        sweeping = asyncio.create_task(self._sweep_on())
         await super().shutdown(sockets)
+        sweeping.cancel()
+        for connection in list(self.server_state.connections):  # they had their time
+            connection.transport.abort()
+        if self.force_exit:  # uvicorn then leaves it out
+            await self.lifespan.shutdown()
         if self._access_log is not None:
             self._access_log.close()
         if self._spans is not None:
             await asyncio.to_thread(self._spans.close)
+
+    def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                try:
+                    connection.sweep(now)
+                except Exception as error:  # noqa: BLE001 - a bug, which must not end the whole server
+                    logs.get().error("connection_failed", exc_info=error)
+                    connection.transport.abort()
+
+    async def _sweep_on(self) -> None:
+        """Go on with what `on_tick` does, which uvicorn does not call while it ends."""
+        while True:
+            self._sweep()
+            await asyncio.sleep(TICK_SECONDS)
 
 
 def run(settings: ServeSettings) -> None:
@@ -101,6 +141,8 @@ def run(settings: ServeSettings) -> None:
     """
     server = make_server(settings)
     listener = listen(settings.host, settings.port)
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn takes them only while its loop runs
+        signal.signal(number, server.handle_exit)
     host, port = listener.getsockname()[:2]
     logs.get().info(
         "listening",
@@ -111,6 +153,14 @@ def run(settings: ServeSettings) -> None:
     )
     server.run(sockets=[listener])
     logs.get().info("stopped", model=settings.model, version=server.lifecycle.version)
+
+
+def leave() -> None:
+    """End the process, with 0, if threads still run: nobody waits for a prediction any more, or for the store."""
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(Exit.DONE)
 
 
 def make_server(settings: ServeSettings) -> DrainingServer:
@@ -159,6 +209,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         lifespan="on",
         access_log=False,
         log_config=None,
+        ws="none",
         server_header=False,
         timeout_graceful_shutdown=int(settings.deadline_seconds) + FINISH_SECONDS,
     )
