@@ -105,6 +105,7 @@ class ServeMetrics:
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._batch = Distribution(ROW_BUCKETS)
         self._run = Distribution(LATENCY_BUCKETS)
+        self._queue = Distribution(LATENCY_BUCKETS)
         self._stages = {stage: Distribution(LATENCY_BUCKETS) for stage in ("preprocess", "predict", "postprocess")}
         self.model_name = ""
 
@@ -115,10 +116,11 @@ class ServeMetrics:
             tally = self._tallies[protocol, version] = Tally()
         return tally
 
-    def ran(self, rows: int, seconds: float) -> None:
-        """Count a run of the model."""
+    def ran(self, rows: int, seconds: float, waited: float) -> None:
+        """Count a run of the model, and how long its first request had waited for it."""
         self._batch.add(rows)
         self._run.add(seconds)
+        self._queue.add(waited)
 
     def stages(self, preprocess: float, predict: float, postprocess: float) -> None:
         """Count how long the first request of a run was read, waited for its prediction, and was written."""
@@ -152,12 +154,14 @@ class ServeMetrics:
             if version:
                 predicted.add_metric((version,), count)
         yield predicted
-        batch = HistogramMetricFamily("mlplat_batch_rows", "Rows of a run of the model.", labels=())
-        self._batch.add_to(batch, [])
-        yield batch
-        run = HistogramMetricFamily("mlplat_run_seconds", "Time of a run of the model.", labels=())
-        self._run.add_to(run, [])
-        yield run
+        for name, text, distribution in (
+            ("mlplat_batch_rows", "Rows of a run of the model.", self._batch),
+            ("mlplat_run_seconds", "Time of a run of the model.", self._run),
+            ("mlplat_queue_seconds", "Time that the first request of a run had waited for it.", self._queue),
+        ):
+            family = HistogramMetricFamily(name, text, labels=())
+            distribution.add_to(family, [])
+            yield family
         for stage, distribution in self._stages.items():  # the names of KServe's model server, for its dashboards
             family = HistogramMetricFamily(
                 f"request_{stage}_seconds", f"Time to {stage} a request.", labels=("model_name",)

@@ -18,7 +18,7 @@ from mlplat.bundle.prediction import Prediction
 from mlplat.errors import OverloadedError
 from mlplat.runtime.cost import Cost
 
-Note = Callable[[Inputs, Prediction, float], None]
+Note = Callable[[Inputs, Prediction, float, float], None]
 
 INLINE_SECONDS = 0.005
 """A run expected to take longer leaves the event loop for a thread, so that health checks are answered meanwhile."""
@@ -33,14 +33,16 @@ class Job(ABC):
     Attributes:
         inputs: encoded, or rows of numbers for the one tensor.
         rows: how many.
+        asked: when it was submitted, in the time of `time.monotonic`.
         waiting: it is in the queue.
         settled: it was answered, it failed, or nobody waits for it any more.
     """
 
-    __slots__ = ("inputs", "rows", "settled", "timer", "waiting")
+    __slots__ = ("asked", "inputs", "rows", "settled", "timer", "waiting")
 
     inputs: Inputs | Rows
     rows: int
+    asked: float
     waiting: bool
     settled: bool
     timer: asyncio.TimerHandle | None
@@ -67,7 +69,8 @@ class Batcher:
         cost: what a run is expected to take.
         max_rows: rows of one run; a single larger job still runs whole.
         max_waiting: jobs that may wait; one more is refused.
-        note: is told the inputs, the prediction and the seconds of each run, where it ran.
+        note: is told the inputs and the prediction of each run, the seconds it took, and those that its first job had
+            waited; called where it ran.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Batcher:
                     retry_after=ceil(wait),
                 )
             self._arm(job, loop)
+        job.asked = time.monotonic()
         job.waiting = True
         self._waiting += 1
         self._rows_waiting += job.rows
@@ -136,6 +140,7 @@ class Batcher:
             raise _full(self._calls, 1.0)
         self._calls += 1
         loop = asyncio.get_running_loop()
+        job.asked = time.monotonic()
         self._arm(job, loop)
         called = loop.run_in_executor(self._started_thread(), function)
         called.add_done_callback(partial(self._called, job))
@@ -172,7 +177,7 @@ class Batcher:
         inline = self._cost.seconds(rows) <= INLINE_SECONDS
         try:
             inputs = _join(batch)
-            prediction = self._timed(inputs, rows) if inline else None
+            prediction = self._timed(inputs, rows, batch[0].asked) if inline else None
         except Exception as error:  # noqa: BLE001 - each request gets it
             self._fail(batch, error)
             self._again()
@@ -185,7 +190,7 @@ class Batcher:
         self._running, self._rows_running = batch, rows
         for job in (*batch, *self._queue):
             self._arm(job, loop)
-        running = loop.run_in_executor(self._started_thread(), self._timed, inputs, rows)
+        running = loop.run_in_executor(self._started_thread(), self._timed, inputs, rows, batch[0].asked)
         running.add_done_callback(self._finish)
 
     def _started_thread(self) -> ThreadPoolExecutor:
@@ -212,13 +217,13 @@ class Batcher:
         self._rows_waiting -= rows
         return batch, rows
 
-    def _timed(self, inputs: Inputs, rows: int) -> Prediction:
-        start = time.perf_counter()
+    def _timed(self, inputs: Inputs, rows: int, asked: float) -> Prediction:
+        start = time.monotonic()
         prediction = self._predict(inputs)
-        seconds = time.perf_counter() - start
+        seconds = time.monotonic() - start
         self._cost.learn(rows, seconds)
         if self._note is not None:
-            self._note(inputs, prediction, seconds)
+            self._note(inputs, prediction, seconds, start - asked)
         return prediction
 
     def _finish(self, done: asyncio.Future[Prediction]) -> None:

@@ -31,11 +31,9 @@ class Exchange(Job):
         served: the version that answers it.
         question: what it asks.
         began: when its head had arrived, in the time of `time.monotonic`, which is the loop's.
-        asked: when it was handed to the model.
     """
 
     __slots__ = (
-        "asked",
         "began",
         "body",
         "connection",
@@ -49,7 +47,6 @@ class Exchange(Job):
         "whole",
     )
 
-    asked: float
     served: "Served"
     question: "Question"
 

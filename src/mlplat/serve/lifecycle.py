@@ -226,8 +226,8 @@ class Lifecycle:
         return Served(manifest, predictor, batcher, drift, protocols, tallies)
 
     def _noting(self, drift: DriftWindow) -> Note:
-        def note(inputs: Inputs, prediction: Prediction, seconds: float) -> None:
-            self._metrics.ran(len(prediction), seconds)
+        def note(inputs: Inputs, prediction: Prediction, seconds: float, waited: float) -> None:
+            self._metrics.ran(len(prediction), seconds, waited)
             drift.add(inputs, prediction)
 
         return note

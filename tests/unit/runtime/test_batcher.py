@@ -285,7 +285,9 @@ def test_each_run_is_noted() -> None:
         batcher = Batcher(
             doubling([]),
             cost=Cost(0, 0),
-            note=lambda inputs, prediction, seconds: noted.append((len(inputs[TENSOR]), len(prediction), seconds > 0)),
+            note=lambda inputs, prediction, seconds, waited: noted.append(
+                (len(inputs[TENSOR]), len(prediction), seconds > 0 and waited >= 0)
+            ),
         )
         jobs = [ask(batcher, 1), ask(batcher, 2, 3)]
         for job in jobs:
