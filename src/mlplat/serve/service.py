@@ -177,7 +177,6 @@ class Service:
         exchange.body = b""
         exchange.inputs = question.inputs
         exchange.rows = question.rows
-        exchange.asked = time.monotonic()
         if question.horizon is None:
             served.batcher.submit(exchange)
         else:
