@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -136,10 +136,13 @@ async def _only_ready(request: Request) -> bool:
         RequestError: 400 if it cannot be read.
     """
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > INDEX_BYTES:
-            raise RequestError(f"The body is larger than {INDEX_BYTES} bytes.", status=413, code="body_too_large")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > INDEX_BYTES:
+                raise RequestError(f"The body is larger than {INDEX_BYTES} bytes.", status=413, code="body_too_large")
+    except ClientDisconnect as error:  # nobody will read the answer, and it is no failure of the server
+        raise RequestError("The client left before its request had arrived.", status=400, code="incomplete") from error
     try:
         return msgspec.json.decode(body, type=_IndexRequest).ready if body else False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
