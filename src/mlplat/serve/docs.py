@@ -11,6 +11,7 @@ from starlette.routing import Route
 from mlplat import __version__
 from mlplat.serve.answers import JSONAnswer
 from mlplat.serve.lifecycle import Lifecycle, Served
+from mlplat.serve.protocols.schema import reply
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -81,7 +82,7 @@ def docs_routes(lifecycle: Lifecycle) -> list[Route]:
 def openapi(model: str, served: Served | None) -> dict[str, Any]:
     """The OpenAPI document: of the protocols, with the columns and examples of the version that serves, if it is there."""
     paths = {
-        path: {"get": {"summary": summary, "responses": {code: {"description": text} for code, text in codes.items()}}}
+        path: {"get": {"summary": summary, "responses": {code: _answer(path, text) for code, text in codes.items()}}}
         for path, (summary, codes) in PROBES.items()
     }
     title = model
@@ -94,6 +95,12 @@ def openapi(model: str, served: Served | None) -> dict[str, Any]:
         "info": {"title": title, "version": __version__, "description": "Predictions of one model version."},
         "paths": paths,
     }
+
+
+def _answer(path: str, text: str) -> dict[str, Any]:
+    if path == "/metrics":
+        return {"description": text, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return reply(text, {"type": "object"})
 
 
 def _assets() -> Path:

@@ -30,12 +30,18 @@ from mlplat.serve.protocols.framing import (
 )
 from mlplat.serve.protocols.outputs import PREDICT, PROBABILITIES, Labels, Numbers, OutputTensor
 from mlplat.serve.protocols.plain import check_horizon
-from mlplat.serve.protocols.schema import example_row, operation
+from mlplat.serve.protocols.schema import example_row, listing, operation, record, reply
 from mlplat.serve.rows import FEW_ROWS, RowReader
 
 OCTETS = b"application/octet-stream"
 
-ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+TEXT: dict[str, Any] = {"type": "string"}
+ERROR = record(error=TEXT)
+ANSWER = record(
+    model_name=TEXT,
+    model_version=TEXT,
+    outputs=listing(record(name=TEXT, datatype=TEXT, shape=listing({"type": "integer"}))),
+)
 
 
 class _Form(NamedTuple):
@@ -123,29 +129,47 @@ class OpenInference(Protocol):
             "application/json": {"schema": _request_schema(), "examples": self._examples()},
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         }
+        predict = operation(
+            "Predict by the Open Inference Protocol V2, in JSON or with binary tensors.", content, ERROR, ANSWER
+        )
+        predict["responses"]["200"]["content"]["application/octet-stream"] = {
+            "schema": {"type": "string", "format": "binary"}
+        }
+        name = {"const": self.manifest.model}
+        tensors_of = listing(record(name=TEXT, datatype=TEXT, shape=listing({"type": "integer"})))
+        metadata = record(name=name, versions=listing(TEXT), platform=TEXT, inputs=tensors_of, outputs=tensors_of)
         reads = {
-            "/v2": "The server and the extensions that it has.",
-            "/v2/health/live": "Whether the process lives.",
-            "/v2/health/ready": "Whether it can predict.",
-            model: "Inputs and outputs of the model.",
-            f"{model}/ready": "Whether the model can predict.",
+            "/v2": ("The server and the extensions that it has.", record(name=TEXT, version=TEXT)),
+            "/v2/health/live": ("Whether the process lives.", record(live={"type": "boolean"})),
+            "/v2/health/ready": ("Whether it can predict.", record(ready={"type": "boolean"})),
+            model: ("Inputs and outputs of the model.", metadata),
+            f"{model}/ready": ("Whether the model can predict.", record(name=name, ready={"type": "boolean"})),
+        }
+        index = {
+            "summary": "The model and its state.",
+            "requestBody": {
+                "content": {
+                    "application/json": {"schema": {"type": "object", "properties": {"ready": {"type": "boolean"}}}}
+                }
+            },
+            "responses": {
+                "200": reply("a list of one", listing(record(name=name, state=TEXT, reason=TEXT))),
+                "400": reply("it cannot be read", ERROR),
+                "413": reply("it is too large", ERROR),
+            },
         }
         return {
-            f"{model}/infer": {
-                "post": operation(
-                    "Predict by the Open Inference Protocol V2, in JSON or with binary tensors.",
-                    content,
-                    ERROR,
-                    {"type": "object"},
-                )
-            },
+            f"{model}/infer": {"post": predict},
             **{
-                path: {"get": {"summary": summary, "responses": {"200": {"description": "it is as it says"}}}}
-                for path, summary in reads.items()
+                path: {
+                    "get": {
+                        "summary": summary,
+                        "responses": {"200": reply("it is", schema), "503": reply("not ready", {"type": "object"})},
+                    }
+                }
+                for path, (summary, schema) in reads.items()
             },
-            "/v2/repository/index": {
-                "post": {"summary": "The model and its state.", "responses": {"200": {"description": "a list of one"}}}
-            },
+            "/v2/repository/index": {"post": index},
         }
 
     @staticmethod

@@ -14,7 +14,7 @@ from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, RequestError
 from mlplat.serve import numbers
 from mlplat.serve.protocols.base import Answer, Limits, Protocol, Question, Request
-from mlplat.serve.protocols.schema import example_row, operation, row_schemas
+from mlplat.serve.protocols.schema import example_row, listing, operation, record, row_schemas
 from mlplat.serve.rows import RowReader, kind, number_rows, parse_object
 
 ONE, ONE_BARE, MANY, MANY_FULL = range(4)
@@ -102,9 +102,32 @@ class Plain(Protocol):
         content = self._forecast_body() if self.manifest.task == "forecast" else self._rows_body()
         return {
             "/predict": {
-                "post": operation("Predict a row or rows.", {"application/json": content}, ERROR, {"type": "object"})
+                "post": operation("Predict a row or rows.", {"application/json": content}, ERROR, self._answers())
             }
         }
+
+    def _answers(self) -> dict[str, Any]:
+        """The JSON schema of an answer."""
+        number: dict[str, Any] = {"type": "number"}
+        sealed = {
+            "model_name": {"const": self.manifest.model},
+            "model_version": {"const": self.manifest.version},
+            "timestamp": {"type": "string", "format": "date-time"},
+        }
+        if self.manifest.classes is None:
+            one = record(prediction=number, **sealed)
+            if self.manifest.task == "forecast":
+                one["properties"]["predictions"] = listing(number)
+            return {"anyOf": [one, record(predictions=listing(number), **sealed)]}
+        label: dict[str, Any] = {"enum": list(self.manifest.classes)}
+        index = {"type": "integer"}
+        each = record(**{label_text(label): number for label in self.manifest.classes})
+        one = record(prediction=label, prediction_index=index, confidence=number, **sealed)
+        rows = record(
+            predictions=listing(label), prediction_indices=listing(index), confidences=listing(number), **sealed
+        )
+        one["properties"]["probabilities"], rows["properties"]["probabilities"] = each, listing(each)
+        return {"anyOf": [one, rows]}
 
     def _forecast_body(self) -> dict[str, Any]:
         schema: dict[str, Any] = {

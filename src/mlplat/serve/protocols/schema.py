@@ -10,9 +10,11 @@ JSON_TYPES = {"numeric": "number", "boolean": "boolean", "date": "string", "cate
 STATUSES = {
     "400": "it cannot be parsed",
     "401": "no valid API key",
+    "408": "it did not arrive in time",
     "413": "the body is too large",
     "415": "a content type or encoding that is not taken",
     "422": "a row, column or value is not as expected",
+    "431": "the headers are too large",
     "503": "not ready, or too busy; Retry-After says when to try again",
 }
 
@@ -45,9 +47,22 @@ def example_row(manifest: Manifest) -> list[Any]:
 
 def operation(summary: str, request: dict[str, Any], error: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
     """A POST operation that takes `request` (a media type to its schema and examples) and answers JSON."""
-    responses: dict[str, Any] = {
-        "200": {"description": "the prediction", "content": {"application/json": {"schema": response}}}
-    }
-    for status, text in STATUSES.items():
-        responses[status] = {"description": text, "content": {"application/json": {"schema": error}}}
+    responses = {"200": reply("the prediction", response)}
+    responses |= {status: reply(text, error) for status, text in STATUSES.items()}
+    responses["503"]["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
     return {"summary": summary, "requestBody": {"required": True, "content": request}, "responses": responses}
+
+
+def reply(text: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """An answer in JSON."""
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def record(**properties: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of an object that has all of some properties, and may have others."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def listing(items: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a list."""
+    return {"type": "array", "items": items}
