@@ -1,8 +1,11 @@
 """The connection, where it ends."""
 
 import json
+import socket
 
-from .conftest import FLOWER, Running
+import pytest
+
+from .conftest import FLOWER, Running, poll
 
 QUESTION = json.dumps(FLOWER).encode()
 
@@ -21,3 +24,15 @@ def test_what_follows_a_request_that_ended_the_connection_is_not_answered(iris: 
     assert answers.startswith(b"HTTP/1.1 405 ")
     assert answers.count(b"HTTP/1.1") == 1
     assert iris.predict(FLOWER).status_code == 200
+
+
+def test_a_client_that_leaves_within_a_request_is_no_failure_of_the_server(
+    iris: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = iris.server.server_state.connections.copy()
+    with iris.raw(b"POST /v2/repository/index HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{") as connection:
+        poll(lambda: iris.server.server_state.connections - before, "the server has taken the connection")
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)
+    poll(lambda: not iris.server.server_state.tasks, "the request is over")
+    assert "request_failed" not in capsys.readouterr().out
