@@ -153,13 +153,14 @@ def requests(data: bytes) -> list[Request | None]:
                 break
             parser.start_next_cycle()
     except h11.ProtocolError:
-        found.append(UNREAD if found else _loosely(data))
+        first = None if found else _loosely(data)
+        found += [UNREAD] if found else [first] if first is None else [first, UNREAD]
     return found
 
 
 def _loosely(data: bytes) -> Request | None:
     """The request that a server which is less strict than h11 may find in some bytes; None if there is none at all."""
-    head, _, body = data.partition(b"\r\n\r\n")
+    head, _, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     words = first.split()
     if len(words) not in {2, 3}:
