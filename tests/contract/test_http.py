@@ -3,7 +3,6 @@
 Where plain uvicorn is known to fail, the case says why, and fails if that is no longer so.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +12,10 @@ from typing import Any
 
 import pytest
 import uvicorn
-from tests.unit.serve.conftest import Running, running_servers
-
-from mlplat.runtime.cost import Cost
+from tests.unit.serve.conftest import held, running_servers
+from tests.wire import PATIENCE_SECONDS, Reply, Wire, chunked, request
 
 from .plain import open_gate, plain_uvicorn
-from .wire import PATIENCE_SECONDS, Reply, Wire, chunked, request
 
 SETOSA = b'{"features":[5.1,3.5,1.4,0.2]}'
 VIRGINICA = b'{"features":[6.7,3.0,5.2,2.3]}'
@@ -73,26 +70,6 @@ def closed_gate() -> Iterator[None]:
         yield
     finally:
         open_gate.set()
-
-
-@contextmanager
-def held(running: Running) -> Iterator[None]:
-    """Predictions wait in the thread where slow models run."""
-    served = running.server.lifecycle.current
-    assert served is not None
-    batcher, gate = served.batcher, threading.Event()
-    predict, cost = batcher._predict, batcher._cost
-
-    def wait(inputs: Any) -> Any:
-        assert gate.wait(PATIENCE_SECONDS)
-        return predict(inputs)
-
-    batcher._predict, batcher._cost = wait, Cost(0.01, 0.0)
-    try:
-        yield
-    finally:
-        gate.set()
-        batcher._predict, batcher._cost = predict, cost
 
 
 @pytest.fixture(scope="module", params=["mlplat", "uvicorn"])

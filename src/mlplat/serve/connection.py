@@ -34,6 +34,15 @@ CHUNK_OVERHEAD = 64
 MOMENT_SECONDS = 0.1
 """So long an idle connection is kept when the server ends, as a request may have arrived that was not read yet."""
 
+PART_BYTES = 2048
+"""What has come is parsed in such parts, so that the requests of one read are not all made at once."""
+
+MOST_AT_ONCE = 32
+"""So many requests of one connection may be answered before it is others' turn."""
+
+UNREAD_BYTES = 64 * 1024
+"""So much may wait unparsed, so that one who leaves is noticed; with more, a connection is not read."""
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 SPARE_CONNECTIONS = 100
@@ -74,8 +83,10 @@ class Connection(HttpToolsProtocol):
         self._receiving = False  # within a request
         self._in_head = False
         self._pending = 0  # bytes that have come and belong to no body: of a head, or of what frames chunks
+        self._possible = 0  # bytes that the head may have, which arrives now
         self._messages = 0  # whose heads were in the latest bytes
-        self._bulk = False  # bytes have come that may hold a head which is too large
+        self._unread = b""  # came already, and waits until what is before it is answered
+        self._parsing = False
         self._turn: Any = None  # the request that is answered now, while others wait in the pipeline
         self._discarding = False  # nothing that comes is read any more
         self._half_closed = False  # nothing will come any more
@@ -106,6 +117,7 @@ class Connection(HttpToolsProtocol):
             elif cycle is not None:
                 _disconnect(cycle)
         self.pipeline.clear()
+        self._unread = b""
         self.connections.discard(self)
         self.flow.resume_writing()
         if exc is None:
@@ -114,7 +126,8 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, or of several."""
-        if self._discarding:
+        if self._discarding or self._unread:
+            self._wait(data)
             return
         at_rest = not self._receiving and not self._crowded and (self.cycle is None or self.cycle.response_complete)
         end = data.find(b"\r\n\r\n") + 4 if at_rest else 0
@@ -127,20 +140,57 @@ class Connection(HttpToolsProtocol):
                 self._due = inf
                 self._advance(exchange)
                 return
+        self._messages = 0
         self._parse(data)
-        if end > 4 and not self._receiving and isinstance(self.cycle, Exchange):
+        if end > 4 and not self._receiving and not self._unread and isinstance(self.cycle, Exchange):
             self._learn(data[:end], len(data) - end, self.cycle)
 
     def _parse(self, data: bytes) -> None:
-        self._pending += len(data)
-        self._bulk = self._pending > self._limits.head_bytes or (self._bulk and self._in_head)
-        self._messages = 0
+        """Parse what has come, until a request has to wait for another."""
+        self._parsing = True
+        for start in range(0, len(data), PART_BYTES):
+            if self._discarding:
+                break
+            if self.pipeline or self.flow.write_paused or self._messages >= MOST_AT_ONCE:
+                self._wait(data[start:])
+                self.loop.call_soon(self._read_on)
+                break
+            self._parse_part(data[start : start + PART_BYTES])
+        self._parsing = False
+
+    def _wait(self, data: bytes) -> None:
+        """Keep what has come for later, if it is read at all."""
+        if not self._discarding:
+            self._unread += data
+            if len(self._unread) > UNREAD_BYTES:
+                self.flow.pause_reading()
+
+    def _read_on(self) -> None:
+        """Parse what has come already, and read what comes, if nothing is in its way."""
+        if self._parsing or self._over or self.pipeline or self.flow.write_paused or self.transport.is_closing():
+            return
+        if self._unread:
+            data, self._unread = self._unread, b""
+            self._messages = 0
+            self._parse(data)
+        if self._half_closed and not self._unread:
+            self._leave()
+        self._listen()
+
+    def _listen(self) -> None:
+        """Read what comes, if it would not be too much."""
+        if len(self._unread) <= UNREAD_BYTES and not self.flow.write_paused and not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def _parse_part(self, data: bytes) -> None:
+        self._pending = len(data) + (self._pending if self._receiving else 0)
+        self._possible = len(data) + (self._possible if self._in_head else 0)
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
             if self._refusal is None and not self._discarding:
                 self._refusal = _refusal_by(error)
-        if self._bulk and self._receiving and self._refusal is None and self._pending > self._limits.head_bytes:
+        if self._pending > self._limits.head_bytes and self._receiving and self._refusal is None:
             self._refusal = _large_head(self._limits.head_bytes)
         if self._refusal is not None and not self._discarding:
             self._give_up(self._refusal)
@@ -176,15 +226,14 @@ class Connection(HttpToolsProtocol):
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it
         """The client sends no more: it closed, or only its half. It is answered if it is there still."""
-        if self._receiving and not self._discarding:
-            self._drop_unfinished()
-        cycle = self.cycle
-        if self._receiving or self._over or cycle is None or cycle.response_complete:
-            self._due = self.loop.time() + self._limits.receive_seconds
-            return None  # closes, when all is written
+        if self._over:
+            return None  # closes
         self._half_closed = True
-        turn = self._turn if self.pipeline else cycle
-        if isinstance(turn, Exchange) and turn.head.interim and not turn.response_complete:
+        if not self._unread:
+            self._leave()
+        turn = self._turn if self.pipeline else self.cycle
+        waits = isinstance(turn, Exchange) and not turn.response_complete and not self.transport.is_closing()
+        if waits and turn.head.interim:
             self.transport.write(CONTINUE)  # a client that is gone answers it by a reset
         return True
 
@@ -202,10 +251,9 @@ class Connection(HttpToolsProtocol):
         turn = self._turn if self.pipeline else self.cycle
         if turn is None or turn.response_complete:
             self._go_on()
-            return
-        if not self.pipeline:
-            self.flow.resume_reading()
-        self._rest()
+        else:
+            self._rest()
+            self._read_on()
 
     # What the parser calls
 
@@ -226,7 +274,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head of a request has arrived."""
         headers = self.headers
-        if self._bulk:
+        if self._possible > self._limits.head_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > self._limits.head_bytes:
                 self._refuse(_large_head(self._limits.head_bytes))
@@ -248,8 +296,11 @@ class Connection(HttpToolsProtocol):
         if target is None:
             self._hand_over()
             self._in_head = False
+            if self._crowded:
+                self.cycle.keep_alive = False
             if len(self.pipeline) == 1:
                 self._turn = previous
+                self._listen()
             return
         interim = version == "1.1"
         head = Head(target, method, path, dict(headers), keep_alive=keep_alive, interim=interim)
@@ -260,7 +311,6 @@ class Connection(HttpToolsProtocol):
         if previous is None or previous.response_complete:
             self._start_asgi_task(exchange, self.app)
         else:
-            self.flow.pause_reading()
             self._queue(exchange, previous)
 
     def on_body(self, body: bytes) -> None:
@@ -311,7 +361,7 @@ class Connection(HttpToolsProtocol):
             self._date = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
             self._ok = STATUS_LINE[200] + self._date + b"content-type: application/json\r\ncontent-length: "
         body, media_type, headers = answer
-        if (self._ending or self._crowded or self._half_closed or self.service.draining) and not self.pipeline:
+        if (self._ending or self._crowded or self.service.draining) and not self.pipeline and not self._unread:
             exchange.keep_alive = False
         if status == 200 and exchange.keep_alive and media_type is JSON and not headers:
             text = b"%b%d\r\n\r\n" % (self._ok, len(body))
@@ -333,7 +383,7 @@ class Connection(HttpToolsProtocol):
         """Read no more for a moment: what came was too much."""
         if not self._over and not self.transport.is_closing():
             self.flow.pause_reading()
-            self.loop.call_later(CALM_SECONDS, self._resume)
+            self.loop.call_later(CALM_SECONDS, self._read_on)
 
     def on_response_complete(self) -> None:
         """The turn of the next request has come, if there is one already and the client has taken the answer."""
@@ -415,29 +465,30 @@ class Connection(HttpToolsProtocol):
         """All that was started is answered, and the client takes it."""
         if self.pipeline:
             self.loop.call_soon(self._next)
-        elif self._half_closed:
-            self.transport.close()
         else:
-            self.flow.resume_reading()
             self._rest()
+            if self.flow.read_paused or self._unread or self._half_closed:
+                self._read_on()
 
     def _next(self) -> None:
         if self.pipeline and not self.transport.is_closing():
             self._turn, app = self.pipeline.pop()
-            if not self.pipeline:
-                self.flow.resume_reading()
-                if self._receiving:  # its time begins anew, as it was not read meanwhile
-                    self._due = self.loop.time() + self._limits.receive_seconds
+            if self._receiving and not self.pipeline:  # its time begins anew, as it was not read meanwhile
+                self._due = self.loop.time() + self._limits.receive_seconds
             self._start_asgi_task(self._turn, app)
+            self._read_on()
 
-    def _drop_unfinished(self) -> None:
-        """Forget the request that will not arrive whole, if others before it are not answered yet."""
-        if self._in_head:
+    def _leave(self) -> None:
+        """The client has sent all that it will: forget what is unfinished, and close if nothing is left to answer."""
+        if self._receiving and self._in_head:
             self._receiving = self._in_head = False
-        elif self.pipeline:
+        elif self._receiving and self.pipeline:
             self.pipeline.popleft()
             self.cycle = self.pipeline[0][0] if self.pipeline else self._turn
             self._receiving = False
+        if self._receiving or self.cycle is None or self.cycle.response_complete:
+            self._due = self.loop.time() + self._limits.receive_seconds
+            self.transport.close()
 
     def _advance(self, exchange: Exchange) -> None:
         """Answer an exchange whose turn has come, as far as it has arrived."""
@@ -469,6 +520,7 @@ class Connection(HttpToolsProtocol):
         in_body = self._receiving and not self._in_head
         self._receiving = self._in_head = False
         self._discarding = True
+        self._unread = b""
         self._due = self.loop.time() + self._limits.receive_seconds
         if in_body and answered:
             self._close()
@@ -497,6 +549,7 @@ class Connection(HttpToolsProtocol):
     def _close(self) -> None:
         """Write no more, but let the client finish what it sends, so that it sees the answer and not a reset."""
         self._over = self._discarding = True
+        self._unread = b""
         self.pipeline.clear()
         unsent = self.transport.get_write_buffer_size() > 0
         self._due = self.loop.time() + (self._limits.receive_seconds if unsent else LINGER_SECONDS)
@@ -505,10 +558,6 @@ class Connection(HttpToolsProtocol):
         else:
             self.flow.resume_reading()
             self.transport.write_eof()
-
-    def _resume(self) -> None:
-        if not self.transport.is_closing() and not self.flow.write_paused and not self.pipeline:
-            self.flow.resume_reading()
 
     def _rest(self) -> None:
         """Nothing is under way but what the client does next."""

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mlplat.runtime.cost import Cost
 from mlplat.serve.run import DrainingServer, listen, make_server
 from mlplat.settings import ServeSettings
 
@@ -101,6 +102,27 @@ class running_servers:  # noqa: N801 - a context manager
         poll(lambda: server.started or not thread.is_alive(), "the server listens")
         assert thread.is_alive()
         return running
+
+
+@contextmanager
+def held(running: Running) -> Iterator[threading.Event]:
+    """Predictions wait in the thread where slow models run; the event says that one does."""
+    served = running.server.lifecycle.current
+    assert served is not None
+    batcher, gate, entered = served.batcher, threading.Event(), threading.Event()
+    predict, cost = batcher._predict, batcher._cost
+
+    def wait(inputs: Any) -> Any:
+        entered.set()
+        assert gate.wait(PATIENCE_SECONDS)
+        return predict(inputs)
+
+    batcher._predict, batcher._cost = wait, Cost(0.01, 0.0)
+    try:
+        yield entered
+    finally:
+        gate.set()
+        batcher._predict, batcher._cost = predict, cost
 
 
 @contextmanager
