@@ -79,6 +79,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(**uvicorn)
         self.service = service
         self._limits = limits
+        self._idle_seconds = limits.keep_alive_seconds
         self._due = inf  # when it has been idle, slow or stalled for too long, in the loop's time
         self._receiving = False  # within a request
         self._in_head = False
@@ -398,6 +399,7 @@ class Connection(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Uvicorn ends: so does the connection, after what it waits for."""
         self._ending = True
+        self._idle_seconds = MOMENT_SECONDS
         if self._over or self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
@@ -566,7 +568,7 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._due = inf
         else:
-            self._due = self.loop.time() + self._limits.keep_alive_seconds
+            self._due = self.loop.time() + self._idle_seconds
 
 
 def _without_host(url: bytes) -> bytes:

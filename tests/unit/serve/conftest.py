@@ -126,7 +126,7 @@ def held(running: Running) -> Iterator[threading.Event]:
 
 
 @contextmanager
-def serving(store: Path, folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
+def serving(store: Path | str, folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
     """A `mlplat serve` of iris: its process, its URL, its log."""
     log = folder / "serve.log"
     command = [sys.executable, "-m", "mlplat", "serve", "--model", "iris", "--host", "127.0.0.1", "--port", "0"]
