@@ -3,10 +3,10 @@
 import gzip
 import re
 import resource
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -560,45 +560,44 @@ class TestPlaces:
             assert client.send(ask(FLOWER)).reply().status == 200
 
     def test_more_than_may_wait_are_told_to_come_back(self, small: Running) -> None:
-        with wires(small.port, 5) as (running, first, second, refused, probe):
-            with held(small) as entered:
-                running.send(ask(FLOWER))
-                assert entered.wait(PATIENCE_SECONDS)
-                wait_in_line(small, first, second)
-                reply = refused.send(ask(FLOWER)).reply()
-                assert error(reply) == (503, "unavailable", False)
-                assert int(reply.headers["retry-after"]) >= 1
-                assert probe.send(HEALTH).reply().status == 200
-            for client in (running, first, second):
+        with crowd(small) as (waiting, refused), wire(small) as probe:
+            assert error(refused.reply()) == (503, "unavailable", False)
+            assert probe.send(HEALTH).reply().status == 200
+        for client in (*waiting, refused):
+            client.socket.close()
+
+    def test_those_that_wait_are_answered_and_the_other_when_it_comes_back(self, small: Running) -> None:
+        with crowd(small) as (waiting, refused):
+            assert int(refused.reply().headers["retry-after"]) >= 1
+        assert refused.send(ask(FLOWER)).reply().status == 200
+        refused.socket.close()
+        for client in waiting:
+            with client:
                 assert client.reply().status == 200
-            assert refused.send(ask(FLOWER)).reply().status == 200
 
     @pytest.mark.parametrize("how", ["close", "reset", "close after more"])
     def test_a_client_that_leaves_frees_its_place(self, small: Running, how: str) -> None:
-        with wires(small.port, 4) as (running, leaving, staying, new):
-            with held(small) as entered:
-                running.send(ask(FLOWER))
-                assert entered.wait(PATIENCE_SECONDS)
-                wait_in_line(small, leaving, staying)
-                if how == "reset":
-                    leaving.reset()
-                else:
-                    if how == "close after more":
-                        leaving.send(ask(FLOWER))
-                        leaving.socket.shutdown(socket.SHUT_WR)
-                    leaving.socket.close()
-                poll(lambda: waiting(small) == 1, "the place is free")
-                wait_in_line(small, new)
-            for client in (running, staying, new):
+        with crowd(small) as (waiting, refused):
+            *staying, leaving = waiting
+            if how == "reset":
+                leaving.reset()
+            elif how == "close":
+                leaving.socket.close()
+            else:
+                leaving.send(ask(FLOWER)).half_close()
+                leaving.socket.close()
+            refused.reply()
+            poll(lambda: waits(small, refused.send(ask(FLOWER))) or not refused.reply(), "the place is free")
+        for client in (*staying, refused):
+            with client:
                 assert client.reply().status == 200
-        poll(lambda: waiting(small) == 0, "nothing waits")
 
     def test_a_client_that_leaves_while_its_prediction_runs_harms_no_one(self, small: Running) -> None:
         with wires(small.port, 2) as (running, staying):
             with held(small) as entered:
                 running.send(ask(FLOWER))
                 assert entered.wait(PATIENCE_SECONDS)
-                wait_in_line(small, staying)
+                assert waits(small, staying.send(ask(FLOWER)))
                 before = connections(small)
                 running.reset()
                 poll(lambda: connections(small) < before, "it is gone")
@@ -625,22 +624,26 @@ class TestPlaces:
             poll(lambda: connections(small) < before, "it is gone")
             gate.set()
             assert staying.reply().status == 200
-        assert waiting(small) == 0
 
 
-def waiting(running: Running) -> int:
-    """How many requests wait for a prediction."""
-    served = running.server.lifecycle.current
-    assert served is not None
-    return served.batcher._waiting
+@contextmanager
+def crowd(running: Running) -> Iterator[tuple[list[Wire], Wire]]:
+    """A prediction takes long, and so many clients wait behind it that the next one is refused: those, and that."""
+    with held(running) as entered:
+        waiting = [Wire(running.port).send(ask(FLOWER))]
+        assert entered.wait(PATIENCE_SECONDS)
+        while waits(running, client := Wire(running.port).send(ask(FLOWER))):
+            waiting.append(client)
+            assert len(waiting) < 10
+        yield waiting, client
 
 
-def wait_in_line(running: Running, *clients: Wire) -> None:
-    """Ask by each, and wait until they wait."""
-    for client in clients:
-        before = waiting(running)
-        client.send(ask(FLOWER))
-        poll(lambda before=before: waiting(running) == before + 1, "it waits")  # type: ignore[misc]
+def waits(running: Running, client: Wire) -> bool:
+    """Whether a client waits that has asked, and is not answered at once."""
+    for _ in range(2):
+        with Wire(running.port) as probe:
+            probe.send(HEALTH).reply()
+    return client.silent()
 
 
 class TestDeadlines:

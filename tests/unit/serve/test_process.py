@@ -220,7 +220,8 @@ class TestTheEnd:
                 assert entered.wait(30)
                 waiting.send(ASKED)
                 pipelined.send(ASKED * 3 + HEALTH)
-                poll(lambda: waiting_places(leaving) == 2, "they wait")
+                with Wire(leaving.port) as probe:
+                    probe.send(HEALTH).reply()  # they were read by now
                 sigterm(leaving)
                 poll(lambda: _refused(leaving.port), "the server stopped listening")
                 assert not ended(leaving)
@@ -323,12 +324,6 @@ class TestTheEnd:
 def last(reply: Reply) -> bool:
     assert reply.json["prediction"] == "setosa"
     return reply.closes
-
-
-def waiting_places(running: Running) -> int:
-    served = running.server.lifecycle.current
-    assert served is not None
-    return served.batcher._waiting
 
 
 def receiving(running: Running) -> int:
