@@ -6,12 +6,14 @@ Where plain uvicorn is known to fail, the case says why, and fails if that is no
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.unit.serve.conftest import held, running_servers
 from tests.wire import PATIENCE_SECONDS, Reply, Wire, chunked, request
 
@@ -175,6 +177,18 @@ class TestPipelining:
             wire.send(ask(SETOSA, "Connection: close") + HIDDEN)
             assert told(wire.reply()) == "setosa"
             assert wire.ended() == "closed"
+
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(data=st.data())
+    def test_any_requests_in_any_pieces_are_answered_in_order(self, server: Server, data: st.DataObject) -> None:
+        asked = data.draw(st.lists(st.sampled_from(ASKED), min_size=1, max_size=12))
+        whole = b"".join(request for request, _ in asked)
+        cuts = sorted(data.draw(st.sets(st.integers(1, len(whole) - 1), max_size=6)))
+        with server.wire() as wire:
+            wire.send(*(whole[a:b] for a, b in pairwise([0, *cuts, len(whole)])))
+            for i, (_, right) in enumerate(asked):
+                assert right(wire.reply()), i
+            assert wire.silent()
 
 
 class TestMethods:
