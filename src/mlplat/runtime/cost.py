@@ -1,44 +1,86 @@
-"""What a run of the model is expected to take: a start, and so much a row."""
+"""What a run of the model is expected to take, by its rows: learnt from each run, for sizes of each order apart."""
 
 import sys
+from bisect import bisect_left, bisect_right
 
 DRAW = 0.1
-"""How much of what a run took goes into the estimate of the next one."""
+"""How much of what a run took goes into the estimate of the next one of its size."""
 
 LONGEST = 10.0
-"""How far one odd run, such as one while the machine slept, may be from the estimate at most and count."""
+"""So many times what was expected is the most that one odd run, such as one while the machine slept, counts for."""
+
+FIRST_ROWS = 64
+"""The larger of the two sizes that a cost begins with."""
 
 
 class Cost:
-    """Seconds of a run as `pace * (start + row * rows)`; the pace is learnt from each run.
+    """Seconds of a run of so many rows: what runs of that size took, between them in proportion, beyond them as steep.
+
+    A model may take long to start and next to nothing a row, or nothing to start and long a row, or something else again;
+    so sizes are not told from each other by a formula. A size that was never met is taken to cost what the two largest
+    ones that were say.
 
     Args:
-        start: seconds of a run besides its rows.
-        row: seconds of a row.
+        start: seconds of a run besides its rows, to begin with.
+        row: seconds of a row, to begin with.
     """
 
-    __slots__ = ("_pace", "_row", "_start")
+    __slots__ = ("_rows", "_seconds")
 
     def __init__(self, start: float, row: float) -> None:
-        self._start = max(start, 1e-9)
-        self._row = max(row, 1e-9)
-        self._pace = 1.0
+        self._rows: list[float] = [1.0, float(FIRST_ROWS)]
+        self._seconds: list[float] = [max(start + row, 1e-9), max(start + row * FIRST_ROWS, 1e-9)]
 
     @classmethod
     def of(cls, seconds_of_one: float, rows: int, seconds_of_rows: float) -> "Cost":
         """From what a run of one row took, and one of `rows` rows."""
         row = max(0.0, (seconds_of_rows - seconds_of_one) / (rows - 1))
-        return cls(seconds_of_one - row, row)
+        return cls(max(0.0, seconds_of_one - row), row)
 
     def seconds(self, rows: int) -> float:
         """What a run of `rows` rows is expected to take; 0 for none."""
-        return self._pace * (self._start + self._row * rows) if rows else 0.0
+        if rows == 0:
+            return 0.0
+        sizes, seconds = self._rows, self._seconds
+        at = bisect_left(sizes, rows)
+        if at == 0:
+            return seconds[0]
+        low = min(at - 1, len(sizes) - 2)
+        slope = max(0.0, seconds[low + 1] - seconds[low]) / (sizes[low + 1] - sizes[low])
+        return seconds[low] + slope * (rows - sizes[low])
 
     def rows(self, seconds: float) -> int:
-        """The rows of a run that is expected to take so long; at least one."""
-        return max(1, int(min((seconds / self._pace - self._start) / self._row, sys.maxsize)))
+        """The rows of a run that is expected to take no longer; at least one."""
+        sizes, known = self._rows, self._seconds
+        at = bisect_right(known, seconds)
+        if at == 0:
+            return 1
+        low = min(at - 1, len(known) - 2)
+        slope = (known[low + 1] - known[low]) / (sizes[low + 1] - sizes[low])
+        if slope <= 0.0:
+            return sys.maxsize
+        return max(1, int(min(sizes[at - 1] + (seconds - known[at - 1]) / slope, sys.maxsize)))
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take into account what a run took."""
-        took = min(seconds / (self._start + self._row * rows), LONGEST * self._pace)
-        self._pace += DRAW * (took - self._pace)
+        order = rows.bit_length()
+        at = bisect_left(self._rows, rows)
+        took = min(seconds, LONGEST * self.seconds(rows))
+        for near in (at - 1, at):
+            if 0 <= near < len(self._rows) and round(self._rows[near]).bit_length() == order:
+                self._seconds[near] += DRAW * (took - self._seconds[near])
+                self._rows[near] += DRAW * (rows - self._rows[near])
+                break
+        else:
+            near = at
+            self._rows.insert(at, float(rows))
+            self._seconds.insert(at, took)
+        known = self._seconds[near]
+        for smaller in range(near - 1, -1, -1):  # more rows never take less, so each run says something of other sizes
+            if self._seconds[smaller] <= known:
+                break
+            self._seconds[smaller] = known
+        for larger in range(near + 1, len(self._seconds)):
+            if self._seconds[larger] >= known:
+                break
+            self._seconds[larger] = known

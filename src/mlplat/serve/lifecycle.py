@@ -30,7 +30,10 @@ REFUSED_VERSION_SECONDS = 60.0
 """A version that failed while another serves is tried again after this time, or at once when the alias moves on."""
 
 WARM_UP_RUNS = 20
-WARM_UP_ROWS = 64
+WARM_UP_ROWS = (64, 4)
+"""Rows of the larger run of a warm-up: as many as may be expected not to take too long."""
+
+LONGEST_WARM_UP_SECONDS = 4.0
 WARM_UP_SECONDS = 0.2
 """So long the runs of a warm-up go on at most, or one run if it takes longer."""
 
@@ -277,10 +280,11 @@ def warm_up(predictor: Predictor) -> Cost:
     columns = {name: values[:1] for name, values in golden.columns(predictor.manifest.features).items()}
     one, _ = predictor.manifest.features.encode(columns)
     seconds = _fastest(predictor, one)
-    if seconds > WARM_UP_SECONDS:
+    rows = next((rows for rows in WARM_UP_ROWS if rows * seconds <= LONGEST_WARM_UP_SECONDS), None)
+    if rows is None:
         return Cost(0.0, seconds)
-    many = {name: np.repeat(values, WARM_UP_ROWS, axis=0) for name, values in one.items()}
-    return Cost.of(seconds, WARM_UP_ROWS, _fastest(predictor, many))
+    many = {name: np.repeat(values, rows, axis=0) for name, values in one.items()}
+    return Cost.of(seconds, rows, _fastest(predictor, many))
 
 
 def _fastest(predictor: Predictor, inputs: Inputs) -> float:

@@ -1,5 +1,7 @@
 """What a run is expected to take."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +31,38 @@ def test_the_rows_of_a_time_take_that_time(start: float, row: float, seconds: fl
     assert cost.seconds(rows + 1) > seconds * 0.9999
 
 
+MODELS: dict[str, Callable[[int], float]] = {
+    "slow to start": lambda rows: 0.3 + 1e-6 * rows,
+    "slow a row": lambda rows: 0.002 * rows,
+    "both": lambda rows: 0.01 + 0.001 * rows,
+    "fast": lambda rows: 1e-5 + 1e-6 * rows,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("first", [1, 4])
+def test_whatever_sizes_come_each_is_expected_to_take_what_it_takes(name: str, first: int) -> None:
+    model = MODELS[name]
+    cost = Cost.of(model(1), 4, model(4)) if first == 4 else Cost(0.0, model(1))
+    for _ in range(60):
+        for rows in (1000, 1000, 1000, 1, 3, 17):
+            cost.learn(rows, model(rows))
+    for rows in (1, 3, 17, 1000):
+        assert cost.seconds(rows) == pytest.approx(model(rows), rel=0.05)
+
+
+def test_many_large_runs_do_not_make_a_small_one_look_fast() -> None:
+    """A model that is slow to start: its small runs must not come back to the event loop."""
+    cost = Cost.of(0.3, 4, 0.3)
+    for _ in range(200):
+        cost.learn(1000, 0.301)
+    assert cost.seconds(1) > 0.25
+
+
+def test_a_large_run_of_a_model_that_is_slow_to_start_is_not_refused_for_its_rows() -> None:
+    assert Cost.of(0.3, 4, 0.3).seconds(1000) < 1
+
+
 def test_a_machine_that_became_slower_is_learnt() -> None:
     cost = Cost(0.001, 0.001)
     for _ in range(100):
@@ -40,3 +74,16 @@ def test_one_odd_run_does_not_count_for_more_than_ten() -> None:
     cost = Cost(0.001, 0)
     cost.learn(1, 3600)
     assert cost.seconds(1) <= 0.002
+
+
+@given(st.lists(st.tuples(st.integers(1, 10_000), st.floats(1e-6, 10)), max_size=60))
+def test_more_rows_are_never_expected_to_take_less(runs: list[tuple[int, float]]) -> None:
+    cost = Cost(0.001, 0.001)
+    for rows, seconds in runs:
+        cost.learn(rows, seconds)
+        assert len(cost._rows) <= 16
+        assert cost._rows == sorted(cost._rows)
+    expected = [cost.seconds(rows) for rows in (1, 7, 100, 5000, 20_000)]
+    assert expected == sorted(expected)
+    assert expected[0] > 0
+    assert cost.rows(expected[2]) >= 99
