@@ -1,9 +1,12 @@
 """Structured logs: coloured lines on a terminal, one JSON object per line otherwise."""
 
+import contextlib
+import io
 import logging
 import os
+import select
 import sys
-from typing import TextIO
+from typing import TextIO, cast
 
 from mlplat.without import without
 
@@ -47,6 +50,39 @@ def get() -> structlog.typing.FilteringBoundLogger:
     """A logger; call it as `log.info("event_name", key=value)`."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+class Dropping(io.TextIOBase):
+    """Writes whole lines to a file descriptor, and drops those that whoever reads it has no room for.
+
+    Else a pipe that nobody empties would stop whoever logs, and with it the event loop.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+
+    def write(self, text: str) -> int:
+        """Write a text that ends with a line, if there is room."""
+        data = text.encode(errors="backslashreplace")
+        with contextlib.suppress(OSError):  # the reader is gone
+            for start in range(0, len(data), select.PIPE_BUF):  # a pipe that has room at all has it for so many bytes
+                if not self._poll.poll(0):
+                    break
+                os.write(self._descriptor, data[start : start + select.PIPE_BUF])
+        return len(text)
+
+
+def dropping_stderr() -> TextIO:
+    """A stream to stderr that drops what there is no room for; stderr itself where a person reads."""
+    return sys.stderr if sys.stderr.isatty() else cast("TextIO", Dropping(sys.stderr.fileno()))
+
+
+def drop_if_blocked() -> None:
+    """From now on drop logs that stderr has no room for."""
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(dropping_stderr()))
 
 
 class _Bridge(logging.Handler):

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 
 from prometheus_client import (
@@ -19,6 +19,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # they double what i
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+
+MOST_VERSIONS = 8
+"""So many of the latest versions are counted apart; else an alias that moves for years would fill the memory."""
 
 
 class Distribution:
@@ -66,6 +70,11 @@ class Tally:
         statuses[status] = statuses.get(status, 0) + 1
         self._seconds.add(seconds)
 
+    @property
+    def used(self) -> bool:
+        """Whether there was any request."""
+        return any(self._statuses.values())
+
     def add_to(self, labels: tuple[str, str], requests: CounterMetricFamily, seconds: HistogramMetricFamily) -> None:
         """Give what was counted so far to Prometheus."""
         for status, count in list(self._statuses.items()):
@@ -102,6 +111,7 @@ class ServeMetrics:
         )
         registry.register(self)
         self._registry = registry
+        self._served: deque[str] = deque(maxlen=MOST_VERSIONS)
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._batch = Distribution(ROW_BUCKETS)
         self._run = Distribution(LATENCY_BUCKETS)
@@ -115,6 +125,15 @@ class ServeMetrics:
         if tally is None:
             tally = self._tallies[protocol, version] = Tally()
         return tally
+
+    def forget_old(self, version: str) -> None:
+        """Note that a version serves from now on, and drop the counts of those that did so long ago."""
+        if version in self._served:
+            self._served.remove(version)
+        self._served.append(version)
+        for labels in list(self._tallies):
+            if labels[1] and labels[1] not in self._served:
+                del self._tallies[labels]
 
     def ran(self, rows: int, seconds: float, waited: float) -> None:
         """Count a run of the model, and how long its first request had waited for it."""
@@ -145,8 +164,9 @@ class ServeMetrics:
         seconds = HistogramMetricFamily("mlplat_request_seconds", "Time to answer.", labels=("protocol", "version"))
         rows: dict[str, int] = defaultdict(int)
         for labels, tally in list(self._tallies.items()):
-            tally.add_to(labels, requests, seconds)
-            rows[labels[1]] += tally.rows
+            if tally.used:
+                tally.add_to(labels, requests, seconds)
+                rows[labels[1]] += tally.rows
         yield requests
         yield seconds
         predicted = CounterMetricFamily("mlplat_predicted_rows", "Rows predicted, by version.", labels=("version",))

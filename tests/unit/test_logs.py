@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -68,3 +69,26 @@ def test_what_libraries_warn_of_is_passed_on() -> None:
     logging.getLogger("library").info("not this")
     line = json.loads(out.getvalue())
     assert (line["event"], line["logger"], line["message"]) == ("library_log", "library", "careful with this")
+
+
+def test_a_pipe_that_nobody_empties_costs_lines_and_stops_nobody() -> None:
+    reader, writer = os.pipe()
+    try:
+        stream = logs.Dropping(writer)
+        for number in range(100_000):
+            stream.write(f"line {number} of some length, so that the pipe is full soon\n")
+        text = os.read(reader, 10_000_000).decode()
+        assert text.startswith("line 0 of")
+        assert text.endswith("\n")
+        stream.write("again\n")
+        assert os.read(reader, 100) == b"again\n"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_pipe_whose_reader_is_gone_stops_nobody() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    logs.Dropping(writer).write("unheard\n")
+    os.close(writer)

@@ -1,7 +1,6 @@
 """A line for each prediction, if someone wants it: collected in memory, and written by a thread."""
 
 import asyncio
-import sys
 import time
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -14,17 +13,17 @@ from mlplat.serve.exchange import Exchange
 from mlplat.serve.traces import trace_fields
 
 MOST_LINES = 100_000
-"""So many lines wait at most for whoever reads them; more are dropped, and counted in a line of their own."""
+"""So many lines wait at most to be written; more are dropped, and counted in a line of their own."""
 
 
 class AccessLog:
     """Collects the lines of one server. Belongs to one event loop.
 
     Args:
-        stream: where they go; stderr by default.
+        stream: where they go; its `write` must not block for long.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lines: list[bytes] = []
         self._dropped = 0
@@ -42,8 +41,10 @@ class AccessLog:
         second = int(time.time())
         if second != self._second:
             self._second, self._time = second, utc(datetime.fromtimestamp(second, UTC))
+        served = getattr(exchange, "served", None)  # not set where it was refused before
         line: dict[str, Any] = {
             "protocol": target.protocol.name,
+            "version": None if served is None else served.manifest.version,
             "status": status,
             "rows": exchange.rows,
             "seconds": round(seconds, 6),
@@ -69,6 +70,6 @@ class AccessLog:
         self._lines = []
 
     def _write(self, lines: list[bytes]) -> None:
-        stream = self._stream or sys.stderr
-        stream.write("".join([line.decode() + "\n" for line in lines]))
-        stream.flush()
+        for line in lines:
+            self._stream.write(line.decode() + "\n")
+        self._stream.flush()

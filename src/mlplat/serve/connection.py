@@ -25,9 +25,6 @@ from mlplat.serve.service import FAILED, Service
 LINGER_SECONDS = 2.0
 """So long a connection that ends is still read, so that the client sees the answer and not a reset."""
 
-CALM_SECONDS = 0.2
-"""So long a connection is not read after its request was too much, so that refusing does not cost what serving needs."""
-
 CHUNK_OVERHEAD = 64
 """Bytes of framing that a chunk of a body may have on average; more is no honest client."""
 
@@ -221,7 +218,7 @@ class Connection(HttpToolsProtocol):
         anew with each request, and found one of exactly this length in them.
         """
         head = exchange.head
-        if raw == self._unknown and self._messages == 1 and rest == head.length and head.keep_alive:
+        if exchange.refusal is None and raw == self._unknown and self._messages == 1 and rest == head.length and head.keep_alive:
             self.service.heads.remember(raw, head)
         self._unknown = raw
 
@@ -384,7 +381,7 @@ class Connection(HttpToolsProtocol):
         """Read no more for a moment: what came was too much."""
         if not self._over and not self.transport.is_closing():
             self.flow.pause_reading()
-            self.loop.call_later(CALM_SECONDS, self._read_on)
+            self.service.calm.wait(self._read_on)
 
     def on_response_complete(self) -> None:
         """The turn of the next request has come, if there is one already and the client has taken the answer."""

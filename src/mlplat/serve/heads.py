@@ -11,8 +11,8 @@ TIMEOUT_HEADER = b"x-request-timeout"
 """Seconds that the client will wait for the answer, if it is less than the server's own deadline."""
 
 MOST_HEADS = 512
-MOST_HEAD_BYTES = 2048
-"""So many heads of at most so many bytes are remembered: a megabyte."""
+MOST_HEAD_BYTES = 1024
+"""So many heads of at most so many bytes are remembered, of requests that were let in: a few megabytes at most."""
 
 
 class Head:
@@ -125,7 +125,7 @@ class Heads:
         """Keep what a head was read as, if it is likely to come again just so."""
         if len(raw) <= MOST_HEAD_BYTES and raw.startswith(b"POST ") and head.refusal is None:
             if len(self._known) >= MOST_HEADS:
-                self._known.clear()
+                del self._known[next(iter(self._known))]
             self._known[raw] = head
 
 

@@ -243,6 +243,7 @@ class Lifecycle:
         self._refused = None
         self._metrics.loads.labels("succeeded").inc()
         self._metrics.load_seconds.set(seconds)
+        self._metrics.forget_old(manifest.version)
         self._metrics.ready.set(1)
         self._metrics.model.clear()
         self._metrics.model.labels(manifest.model, manifest.version).set(1)

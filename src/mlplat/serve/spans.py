@@ -4,6 +4,7 @@ Where they are sent, how many are sampled and what the service is called is said
 (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
 """
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 SERVER_ERROR = 500
+
+MOST_PATH = 200
+
+CLOSE_SECONDS = 2.0
+"""How long the end of the process waits for a collector that does not answer."""
+
+ROUTES = {
+    "plain": "/predict",
+    "v1": "/v1/models/{model}:predict",
+    "v2": "/v2/models/{model}/infer",
+    "mlflow": "/invocations",
+}
+"""By protocol: what spans are called, since clients may make paths up."""
 
 
 class Spans:
@@ -52,7 +66,7 @@ class Spans:
                 hint="Install it with: pip install 'mlplat[otel]'.",
             ) from error
         resource = Resource.create({"service.name": service}).merge(OTELResourceDetector().detect())
-        provider = TracerProvider(resource=resource)
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         return cls(provider)
 
@@ -66,16 +80,18 @@ class Spans:
             for name in ("traceparent", "tracestate")
             if name.encode() in head.headers
         }
-        path = head.path.decode("latin-1")
+        method = head.method.decode("latin-1")[:20]
+        path, route = head.path.decode("latin-1"), ROUTES[head.target.protocol.name]
         began = self._epoch + exchange.began
         span = self._tracer.start_span(
-            f"POST {path}",
+            f"{method} {route}",
             context=self._extract(carrier),
             kind=self._kind,
             start_time=int(began * 1e9),
             attributes={
-                "http.request.method": head.method.decode("latin-1"),
-                "url.path": path,
+                "http.request.method": method,
+                "http.route": route,
+                "url.path": path[:MOST_PATH],
                 "http.response.status_code": status,
                 "mlplat.protocol": head.target.protocol.name,
                 "mlplat.rows": exchange.rows,
@@ -90,5 +106,7 @@ class Spans:
         span.end(int((began + seconds) * 1e9))
 
     def close(self) -> None:
-        """Send what is left."""
-        self._provider.shutdown()
+        """Send what is left, if the collector takes it within a moment."""
+        closing = threading.Thread(target=self._provider.shutdown, name="close-spans", daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)

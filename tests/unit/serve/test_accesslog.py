@@ -47,6 +47,7 @@ def test_lines_are_written_by_a_thread_in_their_order() -> None:
     assert len(lines) == 4
     assert lines[0] | {"time": ""} == {
         "protocol": "plain",
+        "version": None,
         "status": 200,
         "rows": 2,
         "seconds": 0.001235,

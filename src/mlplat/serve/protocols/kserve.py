@@ -1,4 +1,4 @@
-"""KServe's V1 protocol, which is TensorFlow Serving's REST API for rows.
+"""KServe's V1 protocol, which grew out of the row format of TensorFlow Serving's REST API.
 
 Rows come as `instances`, each by position or by name, or as `inputs`, columns by name; labels or numbers are answered.
 https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol

@@ -134,7 +134,7 @@ class MLflow(Protocol):
             },
             "/ping": {
                 "get": {
-                    "summary": "Whether the model can predict, as MLflow and SageMaker ask.",
+                    "summary": "Whether the model can predict, as MLflow asks.",
                     "responses": {"200": {"description": "it can"}, "503": {"description": "not yet, and why"}},
                 }
             },

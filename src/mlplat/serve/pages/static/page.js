@@ -115,7 +115,6 @@ async function ask(event) {
 // ---- live rates, out of the counters for Prometheus
 
 const SECONDS = 3, REMEMBERED = 60;
-const OTHERS = /^\/?(health|ready|live|metrics|version|docs|openapi|drift|page|other|http$|$)/;
 
 // The samples of an exposition: [{name, labels, value}].
 function* samples(text) {
@@ -131,10 +130,10 @@ function count(text, at) {
   for (const { name, labels, value } of samples(text)) {
     if (name === "process_start_time_seconds") counted.process = String(value);
     if (name === "mlplat_model_info" && value === 1) counted.version = labels.version;
-    if (OTHERS.test(labels.protocol ?? labels.route ?? "predict")) continue;
+    if (labels.protocol === "http") continue;
     if (name === "mlplat_requests_total") {
       counted.requests += value;
-      if ((labels.status ?? labels.code ?? "") >= "400") counted.errors += value;
+      if ((labels.status ?? "") >= "400") counted.errors += value;
     } else if (name === "mlplat_request_seconds_bucket") {
       counted.buckets.set(labels.le, (counted.buckets.get(labels.le) || 0) + value);
     }
