@@ -27,6 +27,10 @@ RUN_SECONDS = 0.1
 """So many rows are joined that a run is expected to take no longer, so that the first of many is soon answered."""
 
 
+MARGIN = 1.15
+"""So much longer than expected all before it may take, and a job is answered in time: others use the processor, too."""
+
+
 class Job(ABC):
     """A request that waits for its prediction. Exactly one of `answer` and `fail` is called, once, from the loop.
 
@@ -91,11 +95,36 @@ class Batcher:
         self._waiting = 0
         self._rows_waiting = 0
         self._busy = False
-        self._running: list[Job] | None = None
-        self._rows_running = 0
+        self._runs: deque[tuple[list[Job], int]] = deque()  # in the thread, with their rows
         self._calls = 0
         self._thread: ThreadPoolExecutor | None = None
         self._closed = False
+
+    @property
+    def strained(self) -> bool:
+        """Whether the model runs in the thread, so that what comes now has to wait."""
+        return bool(self._runs)
+
+    def check(self, deadline: float, rows: int | None = None) -> None:
+        """Refuse a job by a deadline, in the loop's time, as `submit` would.
+
+        Args:
+            deadline: until when it must be answered.
+            rows: how many; as many as the others that wait have, if that is not known yet.
+
+        Raises:
+            OverloadedError: if too many jobs wait already, or it would be answered after its deadline.
+        """
+        if self._waiting >= self._max_waiting:
+            raise _full(self._waiting, self._wait(0))
+        if self._runs:
+            wait = self._wait(rows or self._rows_waiting // (self._waiting or 1) or 1)
+            if time.monotonic() + wait > deadline:
+                raise OverloadedError(
+                    f"The answer would take about {wait:.1f} s, longer than the deadline.",
+                    hint="Try again later.",
+                    retry_after=ceil(wait),
+                )
 
     def submit(self, job: Job) -> None:
         """Let a job wait for the next run.
@@ -103,18 +132,7 @@ class Batcher:
         Raises:
             OverloadedError: if too many jobs wait already, or it would be answered after its deadline.
         """
-        if self._waiting >= self._max_waiting:
-            raise _full(self._waiting, self._wait(0))
-        loop = asyncio.get_running_loop()
-        if self._running is not None:
-            wait = self._wait(job.rows)
-            if loop.time() + wait > job.deadline:
-                raise OverloadedError(
-                    f"The answer would take about {wait:.1f} s, longer than the deadline.",
-                    hint="Try again later.",
-                    retry_after=ceil(wait),
-                )
-            self._arm(job, loop)
+        self.check(job.deadline, job.rows)
         job.asked = time.monotonic()
         job.waiting = True
         self._waiting += 1
@@ -122,7 +140,11 @@ class Batcher:
         self._queue.append(job)
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._run)
+            asyncio.get_running_loop().call_soon(self._run)
+        elif self._runs:
+            self._arm(job, asyncio.get_running_loop())
+            if len(self._runs) == 1:
+                self._fill()
 
     def forget(self, job: Job) -> None:
         """Free the place of a job whose client went away."""
@@ -165,48 +187,91 @@ class Batcher:
         self._end_thread()
 
     def _wait(self, rows: int) -> float:
-        """Seconds until all that waits or runs now, and `rows` more, are expected to be answered."""
-        return self._cost.seconds(self._rows_running) + self._cost.seconds(self._rows_waiting + rows)
+        """Seconds until all that waits or runs now, and `rows` more, are expected to be answered, with some to spare."""
+        return MARGIN * (self._run_seconds() + self._cost.seconds(self._rows_waiting + rows))
+
+    def _run_seconds(self) -> float:
+        """What the runs in the thread are expected to take."""
+        return sum(self._cost.seconds(rows) for _, rows in self._runs)
 
     def _run(self) -> None:
-        batch, rows = self._take()
-        if not batch:
+        """Run what waits, here or in the thread."""
+        if not self._takes_long():
+            batch, rows = self._take()
+            if batch:
+                try:
+                    prediction = self._timed(_join(batch), rows, batch[0].asked)
+                except Exception as error:  # noqa: BLE001 - each request gets it
+                    self._fail(batch, error)
+                else:
+                    self._share(batch, prediction)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """See to it that what waits is run."""
+        self._fill()
+        if self._runs:
+            return
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._run)
+        else:
             self._busy = False
             self._end_thread()
-            return
-        inline = self._cost.seconds(rows) <= INLINE_SECONDS
-        try:
-            inputs = _join(batch)
-            prediction = self._timed(inputs, rows, batch[0].asked) if inline else None
-        except Exception as error:  # noqa: BLE001 - each request gets it
-            self._fail(batch, error)
-            self._again()
-            return
-        if prediction is not None:
-            self._share(batch, prediction)
-            self._again()
-            return
-        loop = asyncio.get_running_loop()
-        self._running, self._rows_running = batch, rows
-        for job in (*batch, *self._queue):
-            self._arm(job, loop)
-        running = loop.run_in_executor(self._started_thread(), self._timed, inputs, rows, batch[0].asked)
-        running.add_done_callback(self._finish)
+
+    def _takes_long(self) -> bool:
+        """Whether the next run leaves the loop."""
+        queue = self._queue
+        while queue and not queue[0].waiting:
+            queue.popleft()
+        rows = min(self._rows_waiting, self._most_rows())
+        return bool(queue) and self._cost.seconds(max(rows, queue[0].rows)) > INLINE_SECONDS
+
+    def _fill(self) -> None:
+        """Hand to the thread what takes long; ahead of time what can grow no more, so that it is never idle meanwhile.
+
+        The loop takes long to come back to it when many requests are read, answered and refused.
+        """
+        while self._waiting and len(self._runs) < 2:
+            if self._runs and self._rows_waiting < self._most_rows():
+                return
+            if not self._runs and not self._takes_long():
+                return
+            batch, rows = self._take()
+            if not batch:
+                continue
+            try:
+                inputs = _join(batch)
+            except Exception as error:  # noqa: BLE001 - each request gets it
+                self._fail(batch, error)
+                continue
+            loop = asyncio.get_running_loop()
+            if not self._runs:
+                for job in (*batch, *self._queue):
+                    self._arm(job, loop)
+            self._runs.append((batch, rows))
+            running = loop.run_in_executor(self._started_thread(), self._timed, inputs, rows, batch[0].asked)
+            running.add_done_callback(self._finish)
 
     def _started_thread(self) -> ThreadPoolExecutor:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
         return self._thread
 
+    def _most_rows(self) -> int:
+        return min(self._max_rows, self._cost.rows(RUN_SECONDS))
+
     def _take(self) -> tuple[list[Job], int]:
-        """The jobs of the next run, and their rows."""
+        """The jobs of the next run, and their rows; those that it would answer too late are failed instead."""
         batch: list[Job] = []
         rows = 0
-        most = min(self._max_rows, self._cost.rows(RUN_SECONDS))
+        most = self._most_rows()
         queue = self._queue
+        answered = time.monotonic() + self._run_seconds() + self._cost.seconds(min(self._rows_waiting, most))
         while queue:
             job = queue[0]
-            if job.waiting:
+            if job.waiting and job.timer is not None and job.deadline < answered:
+                self._expire(job)
+            elif job.waiting:
                 if batch and rows + job.rows > most:
                     break
                 job.waiting = False
@@ -227,20 +292,14 @@ class Batcher:
         return prediction
 
     def _finish(self, done: asyncio.Future[Prediction]) -> None:
-        batch, self._running, self._rows_running = self._running or [], None, 0
+        batch, _ = self._runs.popleft()
+        self._fill()
         error = done.exception()
         if isinstance(error, Exception):
             self._fail(batch, error)
         else:
             self._share(batch, done.result())
-        self._again()
-
-    def _again(self) -> None:
-        if self._queue:
-            asyncio.get_running_loop().call_soon(self._run)
-        else:
-            self._busy = False
-            self._end_thread()
+        self._go_on()
 
     def _share(self, batch: list[Job], prediction: Prediction) -> None:
         first = 0

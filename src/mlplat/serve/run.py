@@ -7,10 +7,12 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 
@@ -37,6 +39,9 @@ SWEEP_TICKS = 3
 """Tenths of a second between looks at which connections have been idle, slow or stalled for too long."""
 
 TICK_SECONDS = 0.1
+
+ACCEPTED_A_TICK = 500
+"""So many connections that wait to be taken are taken at once."""
 
 
 class Threads(ThreadPoolExecutor):
@@ -70,6 +75,7 @@ class DrainingServer(uvicorn.Server):
         self._drain_seconds = drain_seconds
         self._close_at: float | None = None
         self._hurried = False
+        self._listeners: list[socket.socket] = []
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Uvicorn's hook for SIGTERM and SIGINT."""
@@ -89,6 +95,7 @@ class DrainingServer(uvicorn.Server):
         """Uvicorn's hook for the start."""
         asyncio.get_running_loop().set_default_executor(Threads())
         await super().startup(sockets)
+        self._listeners = sockets or []
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn's hook, called ten times a second."""
@@ -98,6 +105,7 @@ class DrainingServer(uvicorn.Server):
             self._access_log.flush()
         if counter % SWEEP_TICKS == 0:
             self._sweep()
+        await self._accept_waiting()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -114,6 +122,26 @@ class DrainingServer(uvicorn.Server):
             self._access_log.close()
         if self._spans is not None:
             await asyncio.to_thread(self._spans.close)
+
+    async def _accept_waiting(self) -> None:
+        """Take the connections that wait to be taken.
+
+        libuv takes one a turn of the loop. Of a busy loop, which turns slowly, a probe on a new connection would have to
+        wait for seconds behind all others that connect.
+        """
+        loop = asyncio.get_running_loop()
+        taken: list[Any] = []
+        for listener in self._listeners:
+            with suppress(OSError):  # there are no more, or no more can be open
+                while len(taken) < ACCEPTED_A_TICK:
+                    taken.append(loop.connect_accepted_socket(self._new_connection, listener.accept()[0]))
+        if taken:
+            await asyncio.gather(*taken, return_exceptions=True)
+
+    def _new_connection(self) -> asyncio.Protocol:
+        """As uvicorn makes them."""
+        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     def _sweep(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -139,6 +167,7 @@ def run(settings: ServeSettings) -> None:
         MlplatError: if the address cannot be listened on.
         UsageError: if there are no API keys where they should be.
     """
+    logs.drop_if_blocked()
     server = make_server(settings)
     listener = listen(settings.host, settings.port)
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn takes them only while its loop runs
@@ -184,7 +213,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         allow_pickle=settings.allow_pickle,
     )
     keys = KeyRing(() if settings.api_keys is None else settings.api_keys.split(","), settings.api_keys_path)
-    access_log = AccessLog() if settings.access_log else None
+    access_log = AccessLog(logs.dropping_stderr()) if settings.access_log else None
     spans = Spans.exporting(f"mlplat-{settings.model}") if settings.tracing else None
     service = Service(
         lifecycle,

@@ -13,12 +13,15 @@ from mlplat.bundle.features import as_inputs
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MethodError, MlplatError, OverloadedError, RequestError
 from mlplat.metrics import ServeMetrics
+from mlplat.serve.calm import Calm
 from mlplat.serve.coding import inflate
 from mlplat.serve.exchange import Exchange
 from mlplat.serve.heads import Heads
 from mlplat.serve.keys import KeyRing, unauthorized
 from mlplat.serve.lifecycle import Lifecycle, Phase, Served
+from mlplat.serve.memory import give_back
 from mlplat.serve.protocols import Answer, Plain, Protocol, Question
+from mlplat.serve.reading import Reader, check_size
 from mlplat.serve.targets import Probe, Target, Targets
 from mlplat.serve.traces import trace_fields
 
@@ -27,8 +30,8 @@ Note = Callable[[Exchange, int, float], None]
 LARGE_BYTES = 128 * 1024
 """A larger body is read in a thread, so that the loop answers others meanwhile."""
 
-MOST_NESTED = 8
-"""So many lists and objects for each row that may be asked; millions of empty ones would hold the process for seconds."""
+BODIES_HELD = 8
+"""So many bodies of the largest size may be on their way or wait to be read, all together."""
 
 FAILED = MlplatError("The server failed; its log says why.")
 
@@ -59,12 +62,15 @@ class Service:
     ) -> None:
         self.targets = Targets()
         self.heads = Heads()
+        self.calm = Calm()
         self.deadline = deadline
         self._lifecycle = lifecycle
         self._keys = keys
         self._metrics = metrics
         self._body_bytes = body_bytes
         self._drain_unready = drain_unready
+        self._reader = Reader()
+        self._held = self._held_most = 0
         self._notes = notes
 
     @property
@@ -97,10 +103,12 @@ class Service:
             if target.model is not None:
                 _check_target(target, served)
             protocol = served.protocols[target.protocol]
+            if served.batcher.strained:
+                served.batcher.check(exchange.deadline)  # what is too much is refused before it costs more
             if head.coding is not None or len(exchange.body) > LARGE_BYTES:
                 decode = partial(self._decode, exchange, protocol)
-                reading = asyncio.get_running_loop().run_in_executor(None, decode)
-                reading.add_done_callback(partial(self._ask_read, exchange, served))
+                self._reader.read(exchange, decode, partial(self._ask_read, exchange, served))
+                exchange.timer = asyncio.get_running_loop().call_at(exchange.deadline, self._late, exchange)
             else:
                 self._ask(exchange, served, protocol.decode(exchange))
         except Exception as error:  # noqa: BLE001 - becomes the answer
@@ -111,7 +119,7 @@ class Service:
         served, target = exchange.served, exchange.head.target
         if target is None or target.protocol is None:  # pragma: no cover - by construction
             raise TypeError("only predictions are asked")
-        predicted = time.monotonic() if first == 0 else 0.0
+        predicted = time.monotonic()
         try:
             answer = served.protocols[target.protocol].encode(exchange.question, prediction, first)
         except Exception as error:  # noqa: BLE001 - becomes the answer
@@ -123,14 +131,14 @@ class Service:
         tally = served.tallies[target.protocol]
         tally.add(seconds)
         tally.rows += exchange.question.rows
-        if first == 0:
-            self._metrics.stages(exchange.asked - exchange.began, predicted - exchange.asked, now - predicted)
+        self._metrics.stages(exchange.asked - exchange.began, predicted - exchange.asked, now - predicted)
         for note in self._notes:
             note(exchange, 200, seconds)
 
     def fail(self, exchange: Exchange, error: BaseException) -> None:
         """Answer with an error."""
         exchange.settled = True
+        self._release(exchange)
         if not isinstance(error, MlplatError):
             logs.get().error("request_failed", exc_info=error, **trace_fields(exchange.head.headers))
             error = FAILED
@@ -140,12 +148,13 @@ class Service:
         protocol = Plain if target is None or target.protocol is None else target.protocol
         answer = protocol.error(error)
         status = protocol.statuses.get(error.status, error.status)
-        self._respond(exchange, status, answer._replace(headers=answer.headers + error_headers(error)))
+        self._respond(exchange, status, Answer(answer.body, answer.media_type, answer.headers + error_headers(error)))
         if isinstance(error, OverloadedError) and self._lifecycle.current is not None:
             exchange.connection.calm()
 
     def forget(self, exchange: Exchange) -> None:
         """Free the place of an exchange whose client went away."""
+        self._release(exchange)
         if exchange.settled:
             return
         if exchange.waiting or exchange.timer is not None:
@@ -157,7 +166,7 @@ class Service:
         if exchange.head.coding is not None:
             exchange.body = inflate(exchange.body, exchange.head.coding, self._body_bytes)
         if len(exchange.body) > LARGE_BYTES and protocol.is_json(exchange):
-            _check_nesting(exchange.body, MOST_NESTED * protocol.limits.max_rows)
+            check_size(exchange.body, protocol.limits.max_rows, len(protocol.manifest.features.columns))
         return protocol.decode(exchange)
 
     def _ask_read(self, exchange: Exchange, served: Served, read: asyncio.Future[Question]) -> None:
@@ -166,6 +175,9 @@ class Service:
             if not read.cancelled():
                 read.exception()  # nobody waits for it, so it needs no line in the log
             return
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+            exchange.timer = None
         try:
             self._ask(exchange, served, read.result())
         except Exception as error:  # noqa: BLE001 - becomes the answer
@@ -175,12 +187,45 @@ class Service:
         """Hand a question to the model."""
         exchange.question = question
         exchange.body = b""
+        if exchange.held:
+            self._release(exchange)
         exchange.inputs = question.inputs
         exchange.rows = question.rows
         if question.horizon is None:
             served.batcher.submit(exchange)
         else:
             served.batcher.call(exchange, _forecast(served, question, question.horizon))
+
+    def hold(self, exchange: Exchange) -> None:
+        """Count a large body as far as it has arrived.
+
+        Raises:
+            OverloadedError: if all that are on their way or wait to be read are too large together.
+        """
+        more = len(exchange.body) - exchange.held
+        if self._held + more > BODIES_HELD * self._body_bytes:
+            raise OverloadedError("Too many large requests are on their way.", hint="Try again later.")
+        exchange.held += more
+        self._held += more
+        self._held_most = max(self._held_most, self._held)
+
+    def _release(self, exchange: Exchange) -> None:
+        """Note that the body of an exchange is not needed any more."""
+        if exchange.held:
+            exchange.body = b""
+            self._held -= exchange.held
+            exchange.held = 0
+            if self._held == 0 and self._held_most > self._body_bytes:  # what they took would stay with the process
+                self._held_most = 0
+                asyncio.get_running_loop().run_in_executor(None, give_back)
+
+    def _late(self, exchange: Exchange) -> None:
+        """Let a request whose body still waits to be read fail at its deadline."""
+        exchange.timer = None
+        if not exchange.settled:
+            self.fail(
+                exchange, OverloadedError("There was no prediction before the deadline.", hint="Try again later.")
+            )
 
     def _answer_probe(self, exchange: Exchange, target: Target | None) -> None:
         exchange.settled = True
@@ -243,21 +288,6 @@ def _check_target(target: Target, served: Served) -> None:
                 status=404,
                 code="not_found",
             )
-
-
-def _check_nesting(body: bytes | bytearray, most: int) -> None:
-    """Refuse a body of more lists and objects than any request has, before they are made.
-
-    Raises:
-        RequestError: 422.
-    """
-    nested = body.count(b"[") + body.count(b"{")
-    if nested > most:
-        raise RequestError(
-            f"Found {nested} lists and objects, expected at most {most}.",
-            code="too_many_rows",
-            hint="Split the request, or use batch scoring.",
-        )
 
 
 def _forecast(served: Served, question: Question, horizon: int) -> Callable[[], Prediction]:
