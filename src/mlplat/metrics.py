@@ -142,7 +142,7 @@ class ServeMetrics:
         self._queue.add(waited)
 
     def stages(self, preprocess: float, predict: float, postprocess: float) -> None:
-        """Count how long the first request of a run was read, waited for its prediction, and was written."""
+        """Count how long a request was read, waited for its prediction, and was written."""
         stages = self._stages
         stages["preprocess"].add(preprocess)
         stages["predict"].add(predict)

@@ -20,7 +20,7 @@ from mlplat.errors import MlplatError, OverloadedError, RequestError
 from mlplat.serve.exchange import Exchange
 from mlplat.serve.heads import Head
 from mlplat.serve.protocols import JSON, Answer
-from mlplat.serve.service import FAILED, Service
+from mlplat.serve.service import FAILED, LARGE_BYTES, Service
 
 LINGER_SECONDS = 2.0
 """So long a connection that ends is still read, so that the client sees the answer and not a reset."""
@@ -218,7 +218,13 @@ class Connection(HttpToolsProtocol):
         anew with each request, and found one of exactly this length in them.
         """
         head = exchange.head
-        if exchange.refusal is None and raw == self._unknown and self._messages == 1 and rest == head.length and head.keep_alive:
+        if (
+            exchange.refusal is None
+            and raw == self._unknown
+            and self._messages == 1
+            and rest == head.length
+            and head.keep_alive
+        ):
             self.service.heads.remember(raw, head)
         self._unknown = raw
 
@@ -323,6 +329,11 @@ class Connection(HttpToolsProtocol):
         if len(exchange.body) + len(body) > self._limits.body_bytes:
             self._refuse(_large_body(self._limits.body_bytes))
         exchange.body += body
+        if len(exchange.body) > LARGE_BYTES:
+            try:
+                self.service.hold(exchange)
+            except OverloadedError as error:
+                self._refuse(error)
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""

@@ -23,6 +23,7 @@ class Exchange(Job):
         connection: that the request came on.
         head: its line and headers.
         body: what has come of its body so far.
+        held: bytes of the body that count as those of a large one.
         keep_alive: whether the connection goes on afterwards.
         whole: the request has arrived.
         first: all requests before it on the connection are answered, so this one may be.
@@ -39,6 +40,7 @@ class Exchange(Job):
         "connection",
         "first",
         "head",
+        "held",
         "keep_alive",
         "question",
         "refusal",
@@ -51,7 +53,7 @@ class Exchange(Job):
     question: "Question"
 
     def __init__(self, connection: "Connection", head: Head, body: bytes | bytearray, *, whole: bool) -> None:
-        self.rows = 0
+        self.rows = self.held = 0
         self.waiting = self.settled = self.response_complete = False
         self.timer = None
         self.connection = connection
