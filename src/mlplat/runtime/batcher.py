@@ -23,6 +23,9 @@ Note = Callable[[Inputs, Prediction, float, float], None]
 INLINE_SECONDS = 0.005
 """A run expected to take longer leaves the event loop for a thread, so that health checks are answered meanwhile."""
 
+STEP_DRAW = 0.1
+"""How much of what a step of a call took goes into the estimate of the next one."""
+
 RUN_SECONDS = 0.1
 """So many rows are joined that a run is expected to take no longer, so that the first of many is soon answered."""
 
@@ -69,7 +72,8 @@ class Batcher:
     """Collects jobs and runs them together. Belongs to one event loop.
 
     Args:
-        predict: encoded rows to predictions; called from the loop or from one thread, never from both at once.
+        predict: encoded rows to predictions; called from the loop or from one thread; from both only while
+            `call` is used.
         cost: what a run is expected to take.
         max_rows: rows of one run; a single larger job still runs whole.
         max_waiting: jobs that may wait; one more is refused.
@@ -96,7 +100,8 @@ class Batcher:
         self._rows_waiting = 0
         self._busy = False
         self._runs: deque[tuple[list[Job], int]] = deque()  # in the thread, with their rows
-        self._calls = 0
+        self._calls = self._steps = 0
+        self._step_seconds = cost.seconds(1)
         self._thread: ThreadPoolExecutor | None = None
         self._closed = False
 
@@ -120,11 +125,7 @@ class Batcher:
         if self._runs:
             wait = self._wait(rows or self._rows_waiting // (self._waiting or 1) or 1)
             if time.monotonic() + wait > deadline:
-                raise OverloadedError(
-                    f"The answer would take about {wait:.1f} s, longer than the deadline.",
-                    hint="Try again later.",
-                    retry_after=ceil(wait),
-                )
+                raise _late(wait)
 
     def submit(self, job: Job) -> None:
         """Let a job wait for the next run.
@@ -152,20 +153,24 @@ class Batcher:
             self._settle(job)
             job.inputs = {}
 
-    def call(self, job: Job, function: Callable[[], Prediction]) -> None:
-        """Answer a job by what is no batch, such as a forecast of many steps, in the thread, after what waits there.
+    def call(self, job: Job, function: Callable[[], Prediction], steps: int) -> None:
+        """Answer a job of one row by what is no batch: a forecast of many steps, in the thread, after what waits there.
 
         Raises:
-            OverloadedError: if too many such calls wait already.
+            OverloadedError: if too many such calls wait already, or it would be answered after its deadline.
         """
+        wait = self._wait(0) + (self._steps + steps) * self._step_seconds
         if self._calls >= self._max_waiting:
-            raise _full(self._calls, 1.0)
+            raise _full(self._calls, wait)
+        if self._calls and time.monotonic() + wait > job.deadline:
+            raise _late(wait)
         self._calls += 1
+        self._steps += steps
         loop = asyncio.get_running_loop()
         job.asked = time.monotonic()
         self._arm(job, loop)
-        called = loop.run_in_executor(self._started_thread(), function)
-        called.add_done_callback(partial(self._called, job))
+        called = loop.run_in_executor(self._started_thread(), self._called, job, function, steps)
+        called.add_done_callback(partial(self._answered, job, steps))
 
     def close(self) -> None:
         """End the thread as soon as nothing waits any more."""
@@ -177,13 +182,27 @@ class Batcher:
             self._thread.shutdown(wait=False)
             self._thread = None
 
-    def _called(self, job: Job, done: asyncio.Future[Prediction]) -> None:
+    def _called(self, job: Job, function: Callable[[], Prediction], steps: int) -> Prediction | None:
+        """Call in the thread, unless nobody waits for it any more."""
+        if job.settled:
+            return None
+        start = time.monotonic()
+        prediction = function()
+        seconds = (time.monotonic() - start) / steps
+        self._step_seconds += STEP_DRAW * (seconds - self._step_seconds)
+        if self._note is not None:
+            self._note(as_inputs(job.inputs), prediction.rows(0, 1), seconds, start - job.asked)
+        return prediction
+
+    def _answered(self, job: Job, steps: int, done: asyncio.Future[Prediction | None]) -> None:
         self._calls -= 1
+        self._steps -= steps
         error = done.exception()
+        prediction = None if error is not None else done.result()
         if isinstance(error, Exception):
             self._fail([job], error)
-        else:
-            self._share([job], done.result())
+        elif prediction is not None:
+            self._share([job], prediction)
         self._end_thread()
 
     def _wait(self, rows: int) -> float:
@@ -359,6 +378,14 @@ def _join(batch: list[Job]) -> Inputs:
         return as_inputs(list(chain.from_iterable(rows)))
     arrays = [as_inputs(part) for part in parts]
     return {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
+
+
+def _late(wait: float) -> OverloadedError:
+    return OverloadedError(
+        f"The answer would take about {wait:.1f} s, longer than the deadline.",
+        hint="Try again later.",
+        retry_after=ceil(wait),
+    )
 
 
 def _full(waiting: int, wait: float) -> OverloadedError:

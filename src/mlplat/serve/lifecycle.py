@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -229,9 +230,12 @@ class Lifecycle:
         return Served(manifest, predictor, batcher, drift, protocols, tallies)
 
     def _noting(self, drift: DriftWindow) -> Note:
+        lock = threading.Lock()  # a forecast of many steps runs in the thread, while the loop may run a batch
+
         def note(inputs: Inputs, prediction: Prediction, seconds: float, waited: float) -> None:
-            self._metrics.ran(len(prediction), seconds, waited)
-            drift.add(inputs, prediction)
+            with lock:
+                self._metrics.ran(len(prediction), seconds, waited)
+                drift.add(inputs, prediction)
 
         return note
 

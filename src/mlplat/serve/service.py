@@ -62,7 +62,7 @@ class Service:
     ) -> None:
         self.targets = Targets()
         self.heads = Heads()
-        self.calm = Calm()
+        self.calm = Calm(deadline)
         self.deadline = deadline
         self._lifecycle = lifecycle
         self._keys = keys
@@ -194,7 +194,7 @@ class Service:
         if question.horizon is None:
             served.batcher.submit(exchange)
         else:
-            served.batcher.call(exchange, _forecast(served, question, question.horizon))
+            served.batcher.call(exchange, _forecast(served, question, question.horizon), question.horizon)
 
     def hold(self, exchange: Exchange) -> None:
         """Count a large body as far as it has arrived.

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -177,8 +178,8 @@ def test_calls_are_bounded_like_batches_and_run_in_the_thread() -> None:
         return Prediction(np.zeros(3, dtype=np.float32))
 
     def call(batcher: Batcher) -> Asked:
-        job = Asked({}, 3)
-        batcher.call(job, forecast)
+        job = Asked(rows(1), 3)
+        batcher.call(job, forecast, 3)
         return job
 
     async def scenario() -> None:
@@ -344,3 +345,49 @@ def test_inputs_that_do_not_fit_together_fail_and_hold_up_no_other() -> None:
         assert (await ask(batcher, 3).got).values.tolist() == [6]
 
     asyncio.run(scenario())
+
+
+def test_calls_whose_clients_left_are_not_made_and_late_ones_are_refused() -> None:
+    held = Held()
+    made: list[str] = []
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=Cost(0.5, 0))
+        first, gone, last = (Asked(rows(1), 1, seconds=30) for _ in range(3))
+        batcher.call(first, lambda: held(rows(1)), 2)
+        await held.started()
+
+        def make(name: str) -> Prediction:
+            made.append(name)
+            return Prediction(np.zeros(1))
+
+        for job, name in ((gone, "gone"), (last, "last")):
+            batcher.call(job, partial(make, name), 2)
+        batcher.forget(gone)
+        with pytest.raises(OverloadedError, match="longer than the deadline") as caught:
+            batcher.call(Asked(rows(1), 1, seconds=1), lambda: Prediction(np.zeros(1)), 2)
+        assert caught.value.retry_after >= 2
+        held.release.set()
+        await last.got
+        batcher.close()
+
+    asyncio.run(scenario())
+    assert made == ["last"]
+
+
+def test_a_call_is_noted_by_its_first_step() -> None:
+    noted: list[tuple[int, int]] = []
+
+    async def scenario() -> None:
+        batcher = Batcher(
+            doubling([]),
+            cost=Cost(0, 0),
+            note=lambda inputs, prediction, *_: noted.append((len(inputs[TENSOR]), len(prediction))),
+        )
+        job = Asked(rows(1), 5)
+        batcher.call(job, lambda: Prediction(np.zeros(5)), 5)
+        await job.got
+        batcher.close()
+
+    asyncio.run(scenario())
+    assert noted == [(1, 1)]
