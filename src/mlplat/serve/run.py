@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import cast
 
 import uvicorn
 
@@ -111,6 +111,10 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's hook for the end: of connections and lifespan, then of what is noted about requests."""
         self.lifecycle.drain()
+        late = self._accepted()  # a listener that is closed resets those that nobody has taken yet
+        for server in self.servers:
+            server.close()
+        await self._connect(late)
         sweeping = asyncio.create_task(self._sweep_on())
         await super().shutdown(sockets)
         sweeping.cancel()
@@ -129,14 +133,21 @@ class DrainingServer(uvicorn.Server):
         libuv takes one a turn of the loop. Of a busy loop, which turns slowly, a probe on a new connection would have to
         wait for seconds behind all others that connect.
         """
-        loop = asyncio.get_running_loop()
-        taken: list[Any] = []
+        await self._connect(self._accepted())
+
+    def _accepted(self) -> list[socket.socket]:
+        """The connections that wait to be taken, at most `ACCEPTED_A_TICK`."""
+        taken: list[socket.socket] = []
         for listener in self._listeners:
             with suppress(OSError):  # there are no more, or no more can be open
                 while len(taken) < ACCEPTED_A_TICK:
-                    taken.append(loop.connect_accepted_socket(self._new_connection, listener.accept()[0]))
-        if taken:
-            await asyncio.gather(*taken, return_exceptions=True)
+                    taken.append(listener.accept()[0])
+        return taken
+
+    async def _connect(self, taken: list[socket.socket]) -> None:
+        loop = asyncio.get_running_loop()
+        made = [loop.connect_accepted_socket(self._new_connection, one) for one in taken]
+        await asyncio.gather(*made, return_exceptions=True)
 
     def _new_connection(self) -> asyncio.Protocol:
         """As uvicorn makes them."""

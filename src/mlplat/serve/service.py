@@ -149,7 +149,8 @@ class Service:
         answer = protocol.error(error)
         status = protocol.statuses.get(error.status, error.status)
         self._respond(exchange, status, Answer(answer.body, answer.media_type, answer.headers + error_headers(error)))
-        if isinstance(error, OverloadedError) and self._lifecycle.current is not None:
+        own = exchange.head.timeout < self.deadline  # others may share the connection of a client in a hurry
+        if isinstance(error, OverloadedError) and self._lifecycle.current is not None and not own:
             exchange.connection.calm()
 
     def forget(self, exchange: Exchange) -> None:
