@@ -67,7 +67,7 @@ def create_app(lifecycle: Lifecycle, metrics: ServeMetrics, keys: KeyRing, *, dr
             Route("/version", version),
             *model_routes(lifecycle),
             *metadata_routes(lifecycle, drain_unready=drain_unready),
-            *docs_routes(lifecycle),
+            *docs_routes(lifecycle, keys=keys.required),
             *page_routes(lifecycle),
         ],
         lifespan=lifespan,

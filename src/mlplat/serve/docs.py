@@ -53,7 +53,17 @@ PROBES = {
 }
 
 
-def docs_routes(lifecycle: Lifecycle) -> list[Route]:
+OPEN = ("/health", "/ready", "/metrics")
+"""Of those, what needs no key."""
+
+SECURITY = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "password": {"type": "http", "scheme": "basic", "description": "The key as the password, for browsers."},
+}
+
+
+def docs_routes(lifecycle: Lifecycle, *, keys: bool = False) -> list[Route]:
     """The page, its files and the OpenAPI document."""
 
     async def page(_: Request) -> Response:
@@ -63,7 +73,7 @@ def docs_routes(lifecycle: Lifecycle) -> list[Route]:
         return Response(START, media_type="text/javascript")
 
     async def document(_: Request) -> Response:
-        return JSONAnswer(openapi(lifecycle.source.model, lifecycle.current))
+        return JSONAnswer(openapi(lifecycle.source.model, lifecycle.current, keys=keys))
 
     def asset(name: str, media_type: str) -> Route:
         async def send(_: Request) -> Response:
@@ -79,7 +89,7 @@ def docs_routes(lifecycle: Lifecycle) -> list[Route]:
     ]
 
 
-def openapi(model: str, served: Served | None) -> dict[str, Any]:
+def openapi(model: str, served: Served | None, *, keys: bool = False) -> dict[str, Any]:
     """The OpenAPI document: of the protocols, with the columns and examples of the version that serves, if it is there."""
     paths = {
         path: {"get": {"summary": summary, "responses": {code: _answer(path, text) for code, text in codes.items()}}}
@@ -90,11 +100,17 @@ def openapi(model: str, served: Served | None) -> dict[str, Any]:
         title = f"{model} {served.manifest.version}"
         for protocol in served.protocols.values():
             paths |= protocol.paths()
-    return {
+    document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": title, "version": __version__, "description": "Predictions of one model version."},
         "paths": paths,
     }
+    if keys:
+        for path in OPEN:
+            paths[path]["get"]["security"] = []
+        document["components"] = {"securitySchemes": SECURITY}
+        document["security"] = [{scheme: []} for scheme in SECURITY]
+    return document
 
 
 def _answer(path: str, text: str) -> dict[str, Any]:

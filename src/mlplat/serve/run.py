@@ -23,6 +23,7 @@ from mlplat.metrics import ServeMetrics
 from mlplat.serve.accesslog import AccessLog
 from mlplat.serve.app import create_app
 from mlplat.serve.connection import Connection, ConnectionLimits
+from mlplat.serve.descriptors import connections_for
 from mlplat.serve.keys import KeyRing
 from mlplat.serve.lifecycle import Lifecycle, Source
 from mlplat.serve.protocols import Limits
@@ -240,7 +241,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         body_bytes=settings.max_body_bytes,
         receive_seconds=settings.receive_seconds,
         keep_alive_seconds=settings.keep_alive_seconds,
-        connections=settings.max_connections,
+        connections=connections_for(settings.max_connections),
     )
     config = uvicorn.Config(
         create_app(lifecycle, metrics, keys, drain_unready=settings.drain_unready),

@@ -349,6 +349,13 @@ class TestKeys:
         for path in ("/version", "/docs", "/openapi.json", "/nothing", "/v1/models", "/v1/models/iris"):
             assert guarded.client.get(path).status_code == 401
 
+    def test_the_openapi_document_says_that_a_key_is_needed(self, guarded: Running, iris: Running) -> None:
+        document = guarded.client.get("/openapi.json", headers={"X-API-Key": "open-sesame"}).json()
+        assert {"key": []} in document["security"]
+        assert document["components"]["securitySchemes"]["key"]["name"] == "X-API-Key"
+        assert document["paths"]["/health"]["get"]["security"] == []
+        assert "security" not in iris.client.get("/openapi.json").json()
+
     def test_a_key_beyond_ascii_works_as_its_file_has_it(self, trained: Path, start: Start, tmp_path: Path) -> None:
         (tmp_path / "keys").write_text("clé\n", encoding="utf-8")
         running = start(str(trained), model="iris", version="v1", api_keys_path=tmp_path / "keys")
