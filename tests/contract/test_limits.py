@@ -586,9 +586,9 @@ class TestPlaces:
             else:
                 leaving.send(ask(FLOWER)).half_close()
                 leaving.socket.close()
-            refused.reply()
-            poll(lambda: waits(small, refused.send(ask(FLOWER))) or not refused.reply(), "the place is free")
-        for client in (*staying, refused):
+            refused.socket.close()
+            new = first_that_waits(small)
+        for client in (*staying, new):
             with client:
                 assert client.reply().status == 200
 
@@ -636,6 +636,23 @@ def crowd(running: Running) -> Iterator[tuple[list[Wire], Wire]]:
             waiting.append(client)
             assert len(waiting) < 10
         yield waiting, client
+
+
+def first_that_waits(running: Running) -> Wire:
+    """Ask, each time on a new connection, until it is not refused."""
+    made: list[Wire] = []
+
+    def taken() -> bool:
+        client = Wire(running.port).send(ask(FLOWER))
+        if waits(running, client):
+            made.append(client)
+        else:
+            assert client.reply().status == 503
+            client.socket.close()
+        return bool(made)
+
+    poll(taken, "a place is free")
+    return made[0]
 
 
 def waits(running: Running, client: Wire) -> bool:

@@ -7,6 +7,7 @@ taken, and an idle connection may stay.
 """
 
 import socket
+import time
 from collections import deque
 from dataclasses import dataclass
 from math import inf
@@ -95,6 +96,7 @@ class Connection(HttpToolsProtocol):
         self._default_headers: object = None
         self._date = self._ok = b""
         self._unknown = b""  # a head that was met once
+        self._calm_from = self._calm_to = 0.0  # when it was not read, as the request before was too much
 
     # What asyncio calls
 
@@ -109,13 +111,12 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; what it waits for frees its place."""
-        for cycle in (self._turn, self.cycle, *(cycle for cycle, _ in self.pipeline)):
+        for cycle in (self._turn, self.cycle):
             if isinstance(cycle, Exchange):
                 self.service.forget(cycle)
             elif cycle is not None:
                 _disconnect(cycle)
-        self.pipeline.clear()
-        self._unread = b""
+        self._forget_waiting()
         self.connections.discard(self)
         self.flow.resume_writing()
         if exc is None:
@@ -133,6 +134,8 @@ class Connection(HttpToolsProtocol):
             head = self.service.heads.find(data[:end])
             if head is not None and len(data) - end == head.length:  # the parser would find just that
                 exchange = Exchange(self, head, data[end:], whole=True)
+                if self._calm_to:
+                    self._date_back(exchange)
                 exchange.refusal = self.service.refusal(exchange)
                 self.cycle = exchange
                 self._due = inf
@@ -298,17 +301,12 @@ class Connection(HttpToolsProtocol):
         target = self.service.targets.find(path)
         previous = self.cycle
         if target is None:
-            self._hand_over()
-            self._in_head = False
-            if self._crowded:
-                self.cycle.keep_alive = False
-            if len(self.pipeline) == 1:
-                self._turn = previous
-                self._listen()
+            self._hand_over(previous)
             return
         interim = version == "1.1"
         head = Head(target, method, path, dict(headers), keep_alive=keep_alive, interim=interim)
         exchange = Exchange(self, head, bytearray(), whole=False)
+        self._date_back(exchange)
         self.cycle = exchange
         self._in_head = False
         exchange.refusal = self.service.refusal(exchange) or self._refusal_of(head)
@@ -392,7 +390,18 @@ class Connection(HttpToolsProtocol):
         """Read no more for a moment: what came was too much."""
         if not self._over and not self.transport.is_closing():
             self.flow.pause_reading()
-            self.service.calm.wait(self._read_on)
+            self._calm_from, self._calm_to = time.monotonic(), inf
+            self.service.calm.wait(self._end_calm)
+
+    def _end_calm(self) -> None:
+        self._calm_to = time.monotonic()
+        self._read_on()
+
+    def _date_back(self, exchange: Exchange) -> None:
+        """Let the time begin for a request that has waited unread; it may have come at any time since."""
+        if self._calm_to and exchange.began < self._calm_to + MOMENT_SECONDS:
+            exchange.began = self._calm_from
+        self._calm_to = 0.0
 
     def on_response_complete(self) -> None:
         """The turn of the next request has come, if there is one already and the client has taken the answer."""
@@ -444,7 +453,7 @@ class Connection(HttpToolsProtocol):
 
     # Inside
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, previous: Any) -> None:
         """Let uvicorn make a cycle for ASGI of the request whose head has arrived."""
         url, headers = self.url, self.headers
         super().on_message_begin()
@@ -455,6 +464,12 @@ class Connection(HttpToolsProtocol):
             super().on_headers_complete()
         except httptools.HttpParserError as error:
             self._refuse(RequestError(f"This is not HTTP: {error}.", status=400, code="not_http"))
+        self._in_head = False
+        if self._crowded:
+            self.cycle.keep_alive = False
+        if len(self.pipeline) == 1:
+            self._turn = previous
+            self._listen()  # uvicorn would not
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if not isinstance(cycle, Exchange):
@@ -493,7 +508,9 @@ class Connection(HttpToolsProtocol):
         if self._receiving and self._in_head:
             self._receiving = self._in_head = False
         elif self._receiving and self.pipeline:
-            self.pipeline.popleft()
+            unfinished, _ = self.pipeline.popleft()
+            if isinstance(unfinished, Exchange):
+                self.service.forget(unfinished)
             self.cycle = self.pipeline[0][0] if self.pipeline else self._turn
             self._receiving = False
         if self._receiving or self.cycle is None or self.cycle.response_complete:
@@ -559,8 +576,7 @@ class Connection(HttpToolsProtocol):
     def _close(self) -> None:
         """Write no more, but let the client finish what it sends, so that it sees the answer and not a reset."""
         self._over = self._discarding = True
-        self._unread = b""
-        self.pipeline.clear()
+        self._forget_waiting()
         unsent = self.transport.get_write_buffer_size() > 0
         self._due = self.loop.time() + (self._limits.receive_seconds if unsent else LINGER_SECONDS)
         if self._half_closed:
@@ -568,6 +584,14 @@ class Connection(HttpToolsProtocol):
         else:
             self.flow.resume_reading()
             self.transport.write_eof()
+
+    def _forget_waiting(self) -> None:
+        """Nothing will be answered any more of what waits for its turn."""
+        for cycle, _ in self.pipeline:
+            if isinstance(cycle, Exchange):
+                self.service.forget(cycle)
+        self.pipeline.clear()
+        self._unread = b""
 
     def _rest(self) -> None:
         """Nothing is under way but what the client does next."""

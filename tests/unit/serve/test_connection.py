@@ -1,23 +1,33 @@
 """A connection over real sockets: heads that are known, who is told what, and the hooks that it has in uvicorn."""
 
+import asyncio
 import inspect
 import json
+import math
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.wire import Reply, Wire, chunked, request
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import HANDLED_SIGNALS, ServerState
 
-from mlplat.serve.connection import Connection
-from mlplat.serve.heads import MOST_HEAD_BYTES, MOST_HEADS
+from mlplat.errors import MlplatError
+from mlplat.serve.calm import Calm
+from mlplat.serve.connection import LINGER_SECONDS, MOST_AT_ONCE, PART_BYTES, Connection, ConnectionLimits
+from mlplat.serve.exchange import Exchange
+from mlplat.serve.heads import MOST_HEAD_BYTES, MOST_HEADS, Heads
+from mlplat.serve.protocols import Answer
+from mlplat.serve.targets import Targets
 
 from .conftest import Running, Start, held, poll
 
@@ -260,6 +270,384 @@ def test_a_sweep_that_fails_ends_only_its_connection(
         assert wire.ended() in {"closed", "reset"}
         assert failing.is_set()
     assert running.predict({"features": [5.1, 3.5, 1.4, 0.2]}).status_code == 200
+
+
+class Transport(asyncio.Transport):
+    """Takes what is written, as far as the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.unsent = 0
+        self.closing = self.aborted = self.ended = False
+        self.reading = True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return Socket() if name == "socket" else default
+
+    def write(self, data: Any) -> None:
+        assert not self.ended, "written after the end"
+        if not self.closing:
+            self.written += data
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.closing = self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        assert not self.closing
+        self.reading = True
+
+    @property
+    def answers(self) -> int:
+        return self.written.count(b"HTTP/1.1 2")
+
+
+class Socket:
+    """Of a client that is there."""
+
+    def getsockopt(self, *_: Any) -> int:
+        return 0
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+    getpeername = getsockname
+
+
+class Waiting:
+    """A service whose predictions wait until the test answers them."""
+
+    deadline = 30.0
+    draining = False
+
+    def __init__(self) -> None:
+        self.targets, self.heads, self.calm = Targets(), Heads(), Calm(self.deadline)
+        self.asked: list[Exchange] = []
+        self.forgotten: list[Exchange] = []
+
+    def refusal(self, exchange: Exchange) -> MlplatError | None:
+        return exchange.head.refusal
+
+    def answer(self, exchange: Exchange) -> None:
+        if exchange.head.target is not None and exchange.head.target.probe is not None:
+            exchange.connection.respond(exchange, 200, Answer(b"{}"))
+        else:
+            self.asked.append(exchange)
+
+    def fail(self, exchange: Exchange, error: MlplatError) -> None:
+        exchange.connection.respond(exchange, error.status, Answer(b"{}"))
+
+    def hold(self, exchange: Exchange) -> None:
+        pass
+
+    def forget(self, exchange: Exchange) -> None:
+        self.forgotten.append(exchange)
+
+    def predict(self) -> None:
+        """Answer what waits."""
+        for exchange in self.asked:
+            exchange.connection.respond(exchange, 200, Answer(bytes(exchange.body)))
+        self.asked.clear()
+
+
+async def nothing_here(_: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+LIMITS = ConnectionLimits(head_bytes=4096, body_bytes=100_000, receive_seconds=10, keep_alive_seconds=75)
+
+
+class Bench:
+    """A connection without a network, and what belongs to it."""
+
+    def __init__(self) -> None:
+        self.service, self.transport, self.state = Waiting(), Transport(), ServerState()
+        config = uvicorn.Config(nothing_here, lifespan="off", log_config=None, ws="none")
+        service: Any = self.service
+        self.connection = Connection(service, LIMITS, config=config, server_state=self.state, app_state={})
+        self.connection.connection_made(self.transport)
+
+    @staticmethod
+    async def turns(count: int = 3) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    def ages(self, seconds: float) -> None:
+        """Look at the connection as if so much time had passed."""
+        self.connection.sweep(asyncio.get_running_loop().time() + seconds)
+
+    @property
+    def mortal(self) -> bool:
+        """Whether it will be ended if nothing happens any more."""
+        return self.connection._due < math.inf
+
+
+HEALTH = request("GET", "/health")
+
+
+def on_bench(test: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
+    async def scenario() -> None:
+        await test(Bench())
+
+    asyncio.run(scenario())
+
+
+class TestTurns:
+    """Of requests on one connection, and of connections on the loop."""
+
+    def test_many_requests_are_answered_in_several_turns(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(HEALTH * 1000)
+            found = [bench.transport.answers]
+            while found[-1] < 1000:
+                await bench.turns(1)
+                found.append(bench.transport.answers)
+            steps = [after - before for before, after in pairwise([0, *found])]
+            assert max(steps) <= MOST_AT_ONCE + PART_BYTES // len(HEALTH)
+            assert bench.transport.reading
+
+        on_bench(scenario)
+
+    def test_few_of_them_are_made_at_once(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA) * 1000)
+            for _ in range(1000):
+                assert len(bench.service.asked) == 1
+                assert len(bench.connection.pipeline) <= PART_BYTES // len(ask(SETOSA)) + 1
+                bench.service.predict()
+                await bench.turns()
+            assert (bench.transport.answers, bench.service.asked) == (1000, [])
+
+        on_bench(scenario)
+
+    def test_none_is_answered_while_the_client_takes_nothing(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA) * 3 + HEALTH * 3)
+            bench.connection.pause_writing()
+            for _ in range(3):
+                bench.service.predict()
+                await bench.turns()
+            assert bench.transport.answers == 1
+            assert not bench.transport.reading
+            assert bench.mortal
+            bench.connection.resume_writing()
+            for _ in range(3):
+                await bench.turns(5)
+                bench.service.predict()
+            await bench.turns(5)
+            assert bench.transport.answers == 6
+            assert bench.transport.reading
+
+        on_bench(scenario)
+
+    def test_what_comes_behind_is_kept_only_up_to_a_bound(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA) * 2)
+            taken = 0
+            while bench.transport.reading:
+                bench.connection.data_received(ask(SETOSA) * 100)
+                taken += 100
+                assert taken < 10_000
+            for _ in range(taken + 2):
+                bench.service.predict()
+                await bench.turns()
+            assert bench.transport.answers == taken + 2
+            assert bench.transport.reading
+
+        on_bench(scenario)
+
+    def test_all_of_one_that_is_gone_are_forgotten(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA) * 3 + ask(SETOSA)[:-1])
+            front = bench.service.asked[0]
+            bench.connection.connection_lost(None)
+            assert front in bench.service.forgotten
+            assert len(set(bench.service.forgotten)) == 4
+            assert bench.state.connections == set()
+
+        on_bench(scenario)
+
+    def test_so_is_one_that_will_not_arrive_whole(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA) + ask(SETOSA)[:-1])
+            unfinished = bench.connection.cycle
+            assert bench.connection.eof_received()
+            assert bench.service.forgotten == [unfinished]
+            bench.service.predict()
+            assert (bench.transport.answers, bench.transport.closing) == (1, True)
+
+        on_bench(scenario)
+
+    def test_so_are_those_behind_a_last_answer(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA, "Connection: keep-alive", version="1.0") + ask(SETOSA) * 2)
+            bench.service.predict()
+            assert len(bench.service.forgotten) == 2
+            assert (bench.transport.answers, bench.transport.ended) == (1, True)
+
+        on_bench(scenario)
+
+
+class TestLife:
+    """How long a connection lives on which nothing happens any more."""
+
+    def test_it_lives_while_its_prediction_is_made(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA))
+            for _ in range(5):
+                bench.ages(1000)
+            assert not bench.transport.closing
+            bench.service.predict()
+            bench.ages(LIMITS.keep_alive_seconds - 1)
+            assert not bench.transport.closing
+            bench.ages(LIMITS.keep_alive_seconds + 1)
+            assert (bench.transport.closing, bench.transport.aborted) == (True, False)
+
+        on_bench(scenario)
+
+    def test_a_request_behind_one_that_takes_long_has_its_time_anew(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA) + ask(SETOSA)[:-1])
+            bench.ages(1000)
+            bench.service.predict()
+            bench.connection._due = 0.0
+            await bench.turns()
+            bench.ages(LIMITS.receive_seconds - 1)
+            assert b" 408 " not in bench.transport.written
+            bench.ages(LIMITS.receive_seconds + 1)
+            assert b" 408 " in bench.transport.written
+
+        on_bench(scenario)
+
+    def test_a_last_answer_that_is_large_has_time_to_be_taken(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA, "Connection: close"))
+            bench.transport.unsent = 1
+            bench.service.predict()
+            assert bench.transport.ended
+            bench.ages(LIMITS.receive_seconds - 1)
+            assert not bench.transport.closing
+            bench.ages(LIMITS.receive_seconds + 1)
+            assert bench.transport.aborted
+
+        on_bench(scenario)
+
+    def test_a_last_answer_that_was_taken_ends_it_soon(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA, "Connection: close"))
+            bench.service.predict()
+            assert bench.transport.ended
+            bench.ages(LINGER_SECONDS + 1)
+            assert bench.transport.closing
+
+        on_bench(scenario)
+
+    def test_one_that_uvicorn_has_closed_is_not_waited_for_for_ever(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(request("GET", "/nothing", "Connection: close"))
+            await bench.turns()
+            assert bench.transport.closing
+            bench.transport.unsent = 1
+            bench.ages(0)
+            bench.ages(LIMITS.receive_seconds - 1)
+            assert not bench.transport.aborted
+            bench.ages(LIMITS.receive_seconds + 1)
+            assert bench.transport.aborted
+
+        on_bench(scenario)
+
+    @given(data=st.data())
+    def test_none_lives_for_ever_whatever_happens(self, data: st.DataObject) -> None:
+        async def scenario(bench: Bench) -> None:
+            whole = b"".join(data.draw(st.lists(st.sampled_from(FRAGMENTS), max_size=8)))
+            for event in data.draw(st.lists(st.sampled_from(EVENTS), max_size=20)):
+                size = data.draw(st.integers(1, 3000)) if event == "bytes" else 0
+                happen(bench, event, whole[:size])
+                whole = whole[size:]
+                await bench.turns(1)
+                assert bench.mortal or bench.service.asked or alive(bench), event
+            for _ in range(12):  # the model answers, the client takes it, and says nothing more
+                bench.service.predict()
+                if bench.connection.flow.write_paused:
+                    happen(bench, "takes again", b"")
+                await bench.turns(40)
+                bench.ages(10_000)
+                if bench.transport.closing:
+                    return
+            raise AssertionError("it lives for ever")
+
+        on_bench(scenario)
+
+
+def alive(bench: Bench) -> bool:
+    """Whether something is under way that ends by itself: a task of ASGI, or a turn that comes."""
+    connection = bench.connection
+    return bool(bench.state.tasks or connection._unread or connection.pipeline) or bench.transport.closing
+
+
+EVENTS = ["bytes", "bytes", "bytes", "answer", "takes nothing", "takes again", "no more", "calm", "the end"]
+
+FRAGMENTS = [
+    HEALTH,
+    ask(SETOSA),
+    ask(SETOSA)[:-1],
+    ask(SETOSA, "Connection: close"),
+    ask(SETOSA, "Expect: 100-continue"),
+    ask(SETOSA, version="1.0"),
+    ask(b" " * 5000),
+    request("POST", "/predict", "Transfer-Encoding: chunked") + chunked(SETOSA),
+    request("POST", "/predict", "Transfer-Encoding: chunked") + chunked(SETOSA, trailer=b"Connection: close\r\n"),
+    request("POST", "/predict", "Connection: upgrade", "Upgrade: h2c", body=SETOSA),
+    request("POST", "/predict", "Content-Length: 1000000"),
+    request("GET", "/nothing"),
+    request("POST", "/nothing", body=b"x" * 3000),
+    request("GET", "/health", f"A: {'b' * 5000}"),
+    b"garbage\r\n\r\n",
+    b"\r\n",
+    b"POST /pre",
+]
+
+
+def happen(bench: Bench, event: str, data: bytes) -> None:
+    connection, transport = bench.connection, bench.transport
+    if transport.closing or (event == "bytes" and not (transport.reading and data)):
+        return
+    match event:
+        case "bytes":
+            connection.data_received(data)
+        case "answer":
+            bench.service.predict()
+        case "takes nothing" if not connection.flow.write_paused and transport.written and not transport.ended:
+            connection.pause_writing()
+        case "takes again" if connection.flow.write_paused:
+            connection.resume_writing()
+        case "no more" if not connection._half_closed and transport.reading:
+            transport.reading = False
+            if not connection.eof_received():
+                transport.close()
+        case "calm":
+            connection.calm()
+        case "the end":
+            connection.shutdown()
 
 
 HOOKS: list[tuple[Callable[..., Any], list[str]]] = [
