@@ -219,7 +219,7 @@ class Batcher:
             batch, rows = self._take()
             if batch:
                 try:
-                    prediction = self._timed(_join(batch), rows, batch[0].asked)
+                    prediction = self._timed(_taken(batch), rows, batch[0].asked)
                 except Exception as error:  # noqa: BLE001 - each request gets it
                     self._fail(batch, error)
                 else:
@@ -259,7 +259,7 @@ class Batcher:
             if not batch:
                 continue
             try:
-                inputs = _join(batch)
+                inputs = _taken(batch)
             except Exception as error:  # noqa: BLE001 - each request gets it
                 self._fail(batch, error)
                 continue
@@ -366,6 +366,14 @@ class Batcher:
         if job.timer is not None:
             job.timer.cancel()
             job.timer = None
+
+
+def _taken(batch: list[Job]) -> Inputs:
+    """The inputs of one run, which the jobs do not keep."""
+    inputs = _join(batch)
+    for job in batch:
+        job.inputs = {}
+    return inputs
 
 
 def _join(batch: list[Job]) -> Inputs:

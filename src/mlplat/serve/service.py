@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from mlplat import logs
-from mlplat.bundle.features import as_inputs
+from mlplat.bundle.features import Inputs, Rows, as_inputs
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MethodError, MlplatError, OverloadedError, RequestError
 from mlplat.metrics import ServeMetrics
@@ -139,6 +139,8 @@ class Service:
         """Answer with an error."""
         exchange.settled = True
         self._release(exchange)
+        exchange.body = b""
+        exchange.inputs = {}
         if not isinstance(error, MlplatError):
             logs.get().error("request_failed", exc_info=error, **trace_fields(exchange.head.headers))
             error = FAILED
@@ -149,9 +151,10 @@ class Service:
         answer = protocol.error(error)
         status = protocol.statuses.get(error.status, error.status)
         self._respond(exchange, status, Answer(answer.body, answer.media_type, answer.headers + error_headers(error)))
-        own = exchange.head.timeout < self.deadline  # others may share the connection of a client in a hurry
-        if isinstance(error, OverloadedError) and self._lifecycle.current is not None and not own:
-            exchange.connection.calm()
+        if isinstance(error, OverloadedError) and self._lifecycle.current is not None:
+            many = self.calm.count()
+            if many or exchange.head.timeout >= self.deadline:  # others may share the connection of a client in a hurry
+                exchange.connection.calm()
 
     def forget(self, exchange: Exchange) -> None:
         """Free the place of an exchange whose client went away."""
@@ -190,12 +193,13 @@ class Service:
         exchange.body = b""
         if exchange.held:
             self._release(exchange)
-        exchange.inputs = question.inputs
+        exchange.inputs = inputs = question.inputs
+        question.inputs = {}  # an answered exchange stays until the next one on its connection; what it took does not
         exchange.rows = question.rows
         if question.horizon is None:
             served.batcher.submit(exchange)
         else:
-            served.batcher.call(exchange, _forecast(served, question, question.horizon), question.horizon)
+            served.batcher.call(exchange, _forecast(served, inputs, question.horizon), question.horizon)
 
     def hold(self, exchange: Exchange) -> None:
         """Count a large body as far as it has arrived.
@@ -291,9 +295,9 @@ def _check_target(target: Target, served: Served) -> None:
             )
 
 
-def _forecast(served: Served, question: Question, horizon: int) -> Callable[[], Prediction]:
+def _forecast(served: Served, inputs: Inputs | Rows, horizon: int) -> Callable[[], Prediction]:
     def forecast() -> Prediction:
-        (series,) = as_inputs(question.inputs).values()
+        (series,) = as_inputs(inputs).values()
         values = served.predictor.forecast(series[0], horizon)
         return Prediction.of(np.asarray(values, dtype=np.float32))
 

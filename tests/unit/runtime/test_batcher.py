@@ -391,3 +391,17 @@ def test_a_call_is_noted_by_its_first_step() -> None:
 
     asyncio.run(scenario())
     assert noted == [(1, 1)]
+
+
+@pytest.mark.parametrize("cost", [0.0, 1.0], ids=["in the loop", "in the thread"])
+def test_a_job_that_is_answered_keeps_no_inputs(cost: float) -> None:
+    """A connection keeps its last one until the next, and there are thousands of connections."""
+
+    async def scenario() -> None:
+        batcher = Batcher(doubling([]), cost=Cost(0, cost))
+        job = ask(batcher, 1, 2)
+        await job.got
+        assert job.inputs == {}
+        batcher.close()
+
+    asyncio.run(scenario())
