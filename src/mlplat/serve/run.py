@@ -179,9 +179,9 @@ def run(settings: ServeSettings) -> None:
         MlplatError: if the address cannot be listened on.
         UsageError: if there are no API keys where they should be.
     """
-    logs.drop_if_blocked()
     server = make_server(settings)
     listener = listen(settings.host, settings.port)
+    logs.drop_if_blocked()
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn takes them only while its loop runs
         signal.signal(number, server.handle_exit)
     host, port = listener.getsockname()[:2]
