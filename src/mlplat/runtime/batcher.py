@@ -285,7 +285,8 @@ class Batcher:
         rows = 0
         most = self._most_rows()
         queue = self._queue
-        answered = time.monotonic() + self._run_seconds() + self._cost.seconds(min(self._rows_waiting, most))
+        run = self._cost.seconds(min(self._rows_waiting, most))
+        answered = time.monotonic() + MARGIN * (self._run_seconds() + run)
         while queue:
             job = queue[0]
             if job.waiting and job.timer is not None and job.deadline < answered:

@@ -405,3 +405,60 @@ def test_a_job_that_is_answered_keeps_no_inputs(cost: float) -> None:
         batcher.close()
 
     asyncio.run(scenario())
+
+
+def test_a_full_run_is_with_the_thread_before_it_is_idle_and_others_may_still_join() -> None:
+    held = Held()
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=Cost(0, 0.05))  # two rows fill a run
+        asked = [ask(batcher, 1)]
+        await held.started()
+        asked += [ask(batcher, 2), ask(batcher, 3), ask(batcher, 4)]
+        assert [len(jobs) for jobs, _ in batcher._runs] == [1, 2]
+        assert not asked[2].waiting
+        assert asked[3].waiting  # a run ahead is enough
+        held.release.set()
+        assert [(await job.got).values.tolist() for job in asked] == [[1], [2], [3], [4]]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_run_would_answer_too_late_is_not_run() -> None:
+    runs: list[int] = []
+
+    async def scenario() -> None:
+        batcher = Batcher(doubling(runs), cost=Cost(0, 1))
+        *asked, late = [ask(batcher, value) for value in (1, 2, 3)]
+        await asyncio.sleep(0)  # one runs, and one is with the thread
+        assert batcher.strained
+        late._deadline = 0.0
+        with pytest.raises(OverloadedError, match="before the deadline"):
+            await late.got
+        assert [(await job.got).values.tolist() for job in asked] == [[2], [4]]
+        batcher.close()
+
+    asyncio.run(scenario())
+    assert runs == [1, 1]
+
+
+def test_before_its_rows_are_known_a_job_is_taken_to_be_like_those_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlplat.runtime.batcher.RUN_SECONDS", 100.0)
+    held = Held()
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=Cost(0, 1))
+        first = ask(batcher, 1)
+        await held.started()
+        second = ask(batcher, *range(8))
+        now = asyncio.get_running_loop().time()
+        batcher.check(now + 30)
+        with pytest.raises(OverloadedError):
+            batcher.check(now + 15)
+        batcher.check(now + 15, rows=1)
+        held.release.set()
+        await asyncio.gather(first.got, second.got)
+        batcher.close()
+
+    asyncio.run(scenario())
