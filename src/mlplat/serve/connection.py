@@ -180,7 +180,9 @@ class Connection(HttpToolsProtocol):
 
     def _listen(self) -> None:
         """Read what comes, if it would not be too much."""
-        if len(self._unread) <= UNREAD_BYTES and not self.flow.write_paused and not self.transport.is_closing():
+        if self._half_closed or self.flow.write_paused or self.transport.is_closing():
+            return
+        if len(self._unread) <= UNREAD_BYTES:
             self.flow.resume_reading()
 
     def _parse_part(self, data: bytes) -> None:
@@ -235,6 +237,8 @@ class Connection(HttpToolsProtocol):
         """The client sends no more: it closed, or only its half. It is answered if it is there still."""
         if self._over:
             return None  # closes
+        if self._half_closed:  # uvicorn has resumed reading
+            return True
         self._half_closed = True
         if not self._unread:
             self._leave()

@@ -279,7 +279,7 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.unsent = 0
-        self.closing = self.aborted = self.ended = False
+        self.closing = self.aborted = self.ended = self.drained = False
         self.reading = True
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -313,6 +313,7 @@ class Transport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         assert not self.closing
+        assert not self.drained, "reading after the end is undefined"
         self.reading = True
 
     @property
@@ -406,7 +407,12 @@ HEALTH = request("GET", "/health")
 
 def on_bench(test: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
     async def scenario() -> None:
-        await test(Bench())
+        bench = Bench()
+        try:
+            await test(bench)
+        finally:
+            bench.connection.connection_lost(None)
+            await asyncio.gather(*bench.state.tasks)
 
     asyncio.run(scenario())
 
@@ -497,6 +503,20 @@ class TestTurns:
 
         on_bench(scenario)
 
+    def test_nothing_is_read_from_one_that_sends_no_more(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA) * 2)
+            bench.transport.drained = True
+            assert bench.connection.eof_received()
+            bench.connection.pause_writing()
+            bench.service.predict()
+            bench.connection.resume_writing()
+            await bench.turns()
+            bench.service.predict()
+            assert (bench.transport.answers, bench.transport.closing) == (2, True)
+
+        on_bench(scenario)
+
     def test_so_are_those_behind_a_last_answer(self) -> None:
         async def scenario(bench: Bench) -> None:
             bench.connection.data_received(ask(SETOSA, "Connection: keep-alive", version="1.0") + ask(SETOSA) * 2)
@@ -535,6 +555,29 @@ class TestLife:
             assert b" 408 " not in bench.transport.written
             bench.ages(LIMITS.receive_seconds + 1)
             assert b" 408 " in bench.transport.written
+
+        on_bench(scenario)
+
+    def test_one_that_takes_its_answers_late_must_still_send_its_requests(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(HEALTH + ask(SETOSA)[:-1])
+            bench.connection.pause_writing()
+            bench.connection.resume_writing()
+            bench.ages(LIMITS.receive_seconds + 1)
+            assert b" 408 " in bench.transport.written
+            assert bench.transport.ended
+
+        on_bench(scenario)
+
+    def test_one_that_takes_none_of_them_is_cut(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(HEALTH + ask(SETOSA))
+            bench.connection.pause_writing()
+            bench.service.predict()
+            bench.ages(LIMITS.receive_seconds - 1)
+            assert not bench.transport.closing
+            bench.ages(LIMITS.receive_seconds + 1)
+            assert bench.transport.aborted
 
         on_bench(scenario)
 
@@ -641,7 +684,7 @@ def happen(bench: Bench, event: str, data: bytes) -> None:
         case "takes again" if connection.flow.write_paused:
             connection.resume_writing()
         case "no more" if not connection._half_closed and transport.reading:
-            transport.reading = False
+            transport.reading, transport.drained = False, True
             if not connection.eof_received():
                 transport.close()
         case "calm":
