@@ -274,9 +274,7 @@ def run(options: argparse.Namespace, folder: Path) -> int:
     problems: list[str] = []
     command = [sys.executable, "-m", "mlplat", "serve", "--model", "heavy", "--version", "v1", "--host", "127.0.0.1"]
     command += ["--port", "{port}", "--deadline-seconds", str(options.deadline)]
-    with Server(
-        command, get("/ready"), cores=cores, log=folder / "log", environment={}
-    ) as server:
+    with Server(command, get("/ready"), cores=cores, log=folder / "log", environment={}) as server:
         before = server.memory()
         rows = rows_for(server, options.cost / 1000)
         for header in (None, options.header):

@@ -81,7 +81,7 @@ class Judge:
                 raise WrongError(f"status {response.status}, expected 200: {response.body[:300]!r}")
             _check_error(request, response, strict=strict)
         elif question is not None:
-            self._pending.append((tag, question, _read(question, self.model, response)))
+            self._pending.append((tag, question, read(question, self.model, response)))
 
     def _overflows(self, question: Asked) -> bool:
         """Whether a model that computes in float32 may have no number for what was asked."""
@@ -193,7 +193,7 @@ def _compare_classes(values: Any, probabilities: Any, said: Said, allowed: Any) 
     return ""
 
 
-def _read(question: Asked, model: Model, response: Response) -> Said:
+def read(question: Asked, model: Model, response: Response) -> Said:
     """What an answer of 200 says.
 
     Raises:

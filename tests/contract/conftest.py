@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import uv
-from tests.unit.conftest import trained
+from tests.unit.conftest import models, trained
 from tests.unit.serve.conftest import Running, running_servers, start
 
-__all__ = ["start", "trained"]
+__all__ = ["models", "start", "trained"]
 
 SDKS = Path(__file__).with_name("sdks.py")
 

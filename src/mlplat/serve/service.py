@@ -134,6 +134,7 @@ class Service:
         self._metrics.stages(exchange.asked - exchange.began, predicted - exchange.asked, now - predicted)
         for note in self._notes:
             note(exchange, 200, seconds)
+        del exchange.served  # an idle connection must not keep a version loaded that serves no more
 
     def fail(self, exchange: Exchange, error: BaseException) -> None:
         """Answer with an error."""
@@ -155,6 +156,8 @@ class Service:
             many = self.calm.count()
             if many or exchange.head.timeout >= self.deadline:  # others may share the connection of a client in a hurry
                 exchange.connection.calm()
+        if hasattr(exchange, "served"):
+            del exchange.served
 
     def forget(self, exchange: Exchange) -> None:
         """Free the place of an exchange whose client went away."""
