@@ -75,20 +75,18 @@ class DrainingServer(uvicorn.Server):
         self.lifecycle = lifecycle
         self._drain_seconds = drain_seconds
         self._close_at: float | None = None
+        self._unsaid: float | None = None
         self._hurried = False
         self._listeners: list[socket.socket] = []
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Uvicorn's hook for SIGTERM and SIGINT."""
+        """Uvicorn's hook for SIGTERM and SIGINT; says nothing, as it may interrupt whoever holds the log's lock."""
         if self._hurried:
             self.force_exit = True
         elif sig == signal.SIGTERM and self._close_at is None:
-            seconds = self._drain_seconds if self.lifecycle.ready else 0.0
-            self._close_at = time.monotonic() + seconds
+            self._unsaid = self._drain_seconds if self.lifecycle.ready else 0.0
+            self._close_at = time.monotonic() + self._unsaid
             self.lifecycle.drain()
-            logs.get().info(
-                "draining", model=self.lifecycle.source.model, version=self.lifecycle.version, seconds=seconds
-            )
         else:
             self._hurried = self.should_exit = True
 
@@ -100,6 +98,9 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn's hook, called ten times a second."""
+        if self._unsaid is not None:
+            lifecycle, seconds, self._unsaid = self.lifecycle, self._unsaid, None
+            logs.get().info("draining", model=lifecycle.source.model, version=lifecycle.version, seconds=seconds)
         if self._close_at is not None and time.monotonic() >= self._close_at:
             self.should_exit = True
         if self._access_log is not None:

@@ -20,6 +20,21 @@ from mlplat.serve.run import listen
 
 from .conftest import FLOWER, Running, Start, await_ready, held, poll, serving
 
+INTERRUPTED = """
+import signal, sys
+from mlplat import logs
+from mlplat.serve.run import run
+from mlplat.settings import ServeSettings
+write = logs.Dropping.write
+def interrupted(stream, text):
+    if "listening" in text:
+        signal.raise_signal(signal.SIGTERM)
+    return write(stream, text)
+logs.Dropping.write = interrupted
+logs.configure()
+run(ServeSettings(store=sys.argv[1] + "/none", model="iris", version="v1", cache=sys.argv[1], host="127.0.0.1", port=0))
+"""
+
 ASKED = request("POST", "/predict", "Content-Type: application/json", body=json.dumps(FLOWER).encode())
 HEALTH = request("GET", "/health")
 
@@ -135,6 +150,14 @@ class TestSigterm:
         with serving(trained, tmp_path, "--version", "v1", "--drain-seconds", "0") as (process, _url, _log):
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
+
+    def test_within_a_line_of_the_log_exits_with_0(self, tmp_path: Path) -> None:
+        """The line holds a lock while it is written, and the handler of a signal interrupts it."""
+        command = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        said = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+        assert [event for event in said if event != "not_ready"] == ["listening", "draining", "stopped"]
 
     def test_while_there_is_no_version_yet_exits_with_0_without_a_drain(self, tmp_path: Path) -> None:
         with serving(tmp_path / "none", tmp_path, "--version", "v1", "--drain-seconds", "3600") as (process, url, _):
