@@ -178,12 +178,12 @@ class Wire:
 
 
 @contextmanager
-def wires(port: int, count: int) -> Iterator[list[Wire]]:
+def wires(port: int, count: int, server: uvicorn.Server | None = None) -> Iterator[list[Wire]]:
     """Many connections."""
     made: list[Wire] = []
     try:
         for _ in range(count):
-            made.append(Wire(port))  # noqa: PERF401 - those that were made are closed if one fails
+            made.append(Wire(port, server))  # noqa: PERF401 - those that were made are closed if one fails
         yield made
     finally:
         for wire in made:

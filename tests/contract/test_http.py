@@ -55,11 +55,11 @@ class Server:
     hold: Callable[[], Any]
     patience: float = PATIENCE_SECONDS
 
-    def settle(self) -> None:
-        """Wait until the server has seen all that was sent to it so far."""
-        for _ in range(2):
-            with Wire(self.port) as wire:
-                assert wire.send(HEALTH).reply().status == 200
+    def settle(self, client: Wire) -> None:
+        """Wait until the server has seen all that a client has sent so far."""
+        client.taken()
+        with Wire(self.port) as probe:
+            assert probe.send(HEALTH).reply().status == 200
 
     def wire(self, **options: Any) -> Wire:
         return Wire(self.port, self.process, patience=self.patience, **options)
@@ -533,7 +533,7 @@ class TestEnds:
         with server.wire() as wire:
             with server.hold():
                 wire.send(b"".join(data for data, _ in ASKED)).half_close()
-                server.settle()
+                server.settle(wire)
             for _, right in ASKED:
                 assert right(final(wire))
             assert wire.ended() == "closed"
@@ -544,7 +544,7 @@ class TestEnds:
         with server.wire() as wire:
             with server.hold():
                 wire.send(ask(SETOSA, "Connection: close", version=version)).half_close()
-                server.settle()
+                server.settle(wire)
             assert told(final(wire)) == "setosa"
             assert wire.ended() == "closed"
 
@@ -557,7 +557,7 @@ class TestEnds:
             with server.wire() as wire:
                 with server.hold():
                     wire.send(before + PARTS[part]).half_close()
-                    server.settle()
+                    server.settle(wire)
                 assert told(final(wire)) == "setosa"
                 assert len(before) < 150 or told(final(wire)) == "virginica"
                 assert wire.ended() == "closed"

@@ -587,11 +587,11 @@ class TestPlaces:
     def test_those_that_wait_are_answered_and_the_other_when_it_comes_back(self, small: Running) -> None:
         with crowd(small) as (waiting, refused):
             assert int(refused.reply().headers["retry-after"]) >= 1
-        assert refused.send(ask(FLOWER)).reply().status == 200
-        refused.socket.close()
         for client in waiting:
             with client:
                 assert client.reply().status == 200
+        with refused:
+            assert refused.send(ask(FLOWER)).reply().status == 200
 
     @pytest.mark.parametrize("how", ["close", "reset", "close after more"])
     def test_a_client_that_leaves_frees_its_place(self, small: Running, how: str) -> None:
@@ -611,7 +611,7 @@ class TestPlaces:
                 assert client.reply().status == 200
 
     def test_a_client_that_leaves_while_its_prediction_runs_harms_no_one(self, small: Running) -> None:
-        with wires(small.port, 2) as (running, staying):
+        with wire(small) as running, wire(small) as staying:
             with held(small) as entered:
                 running.send(ask(FLOWER))
                 assert entered.wait(PATIENCE_SECONDS)
@@ -648,9 +648,9 @@ class TestPlaces:
 def crowd(running: Running) -> Iterator[tuple[list[Wire], Wire]]:
     """A prediction takes long, and so many clients wait behind it that the next one is refused: those, and that."""
     with held(running) as entered:
-        waiting = [Wire(running.port).send(ask(FLOWER))]
+        waiting = [wire(running).send(ask(FLOWER))]
         assert entered.wait(PATIENCE_SECONDS)
-        while waits(running, client := Wire(running.port).send(ask(FLOWER))):
+        while waits(running, client := wire(running).send(ask(FLOWER))):
             waiting.append(client)
             assert len(waiting) < 10
         yield waiting, client
@@ -661,7 +661,7 @@ def first_that_waits(running: Running) -> Wire:
     made: list[Wire] = []
 
     def taken() -> bool:
-        client = Wire(running.port).send(ask(FLOWER))
+        client = wire(running).send(ask(FLOWER))
         if waits(running, client):
             made.append(client)
         else:
@@ -675,9 +675,9 @@ def first_that_waits(running: Running) -> Wire:
 
 def waits(running: Running, client: Wire) -> bool:
     """Whether a client waits that has asked, and is not answered at once."""
-    for _ in range(2):
-        with Wire(running.port) as probe:
-            probe.send(HEALTH).reply()
+    client.taken()
+    with Wire(running.port) as probe:
+        probe.send(HEALTH).reply()
     return client.silent()
 
 

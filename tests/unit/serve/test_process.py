@@ -237,14 +237,12 @@ class TestTheEnd:
         poll(lambda: ended(leaving), "the server ends")
 
     def test_predictions_under_way_are_finished(self, leaving: Running) -> None:
-        with wires(leaving.port, 3) as (running, waiting, pipelined):
+        with wires(leaving.port, 3, leaving.server) as (running, waiting, pipelined):
             with held(leaving) as entered:
                 running.send(ASKED)
                 assert entered.wait(30)
-                waiting.send(ASKED)
-                pipelined.send(ASKED * 3 + HEALTH)
-                with Wire(leaving.port) as probe:
-                    probe.send(HEALTH).reply()  # they were read by now
+                waiting.send(ASKED).taken()
+                pipelined.send(ASKED * 3 + HEALTH).taken()
                 sigterm(leaving)
                 poll(lambda: _refused(leaving.port), "the server stopped listening")
                 assert not ended(leaving)
@@ -257,11 +255,9 @@ class TestTheEnd:
 
     def test_so_are_requests_that_arrive_slowly(self, leaving: Running) -> None:
         cuts = (1, 30, len(ASKED) - 20, len(ASKED) - 1)
-        with wires(leaving.port, len(cuts)) as clients:
+        with wires(leaving.port, len(cuts), leaving.server) as clients:
             for wire, cut in zip(clients, cuts, strict=True):
-                wire.send(ASKED[:cut])
-            with Wire(leaving.port) as probe:
-                assert probe.send(HEALTH).reply().status == 200  # they were read by now
+                wire.send(ASKED[:cut]).taken()
             sigterm(leaving)
             poll(lambda: _refused(leaving.port), "the server stopped listening")
             for wire, cut in zip(clients, cuts, strict=True):
