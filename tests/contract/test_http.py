@@ -471,6 +471,8 @@ REFUSED = {
     "a control character in a path": head(target="/pre\x01dict"),
     "NUL in a path": head(target="/pre\0dict"),
     "no path": head(target="?a"),
+    "a host that is none": head(target="http://[x"),
+    "a port that is none": head(target="http://x:port/predict"),
     "a tunnel": head(method="CONNECT", target="x:443"),
     "NULs": b"\0" * 100,
     "an answer": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",

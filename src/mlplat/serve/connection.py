@@ -149,15 +149,23 @@ class Connection(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         """Parse what has come, until a request has to wait for another."""
         self._parsing = True
-        for start in range(0, len(data), PART_BYTES):
-            if self._discarding:
-                break
+        start = 0
+        while start < len(data) and not self._discarding:
             if self.pipeline or self.flow.write_paused or self._messages >= MOST_AT_ONCE:
                 self._wait(data[start:])
                 self.loop.call_soon(self._read_on)
                 break
-            self._parse_part(data[start : start + PART_BYTES])
+            end = start + max(PART_BYTES, self._missing())
+            self._parse_part(data[start:end])
+            start = end
         self._parsing = False
+
+    def _missing(self) -> int:
+        """Bytes that the body has still to come, if that is known."""
+        exchange = self.cycle
+        if self._in_head or not self._receiving or not isinstance(exchange, Exchange) or exchange.refusal is not None:
+            return 0
+        return exchange.head.length - len(exchange.body)
 
     def _wait(self, data: bytes) -> None:
         """Keep what has come for later, if it is read at all."""
@@ -299,7 +307,7 @@ class Connection(HttpToolsProtocol):
                 self._refuse(RequestError("This is no proxy.", status=501, code="not_implemented"))
             return  # to be read once more
         if not self.url.startswith(b"/"):
-            self.url = _without_host(self.url)
+            self.url = self._without_host(self.url)
         path = self.url.partition(b"?")[0]
         self._messages += 1
         target = self.service.targets.find(path)
@@ -424,7 +432,8 @@ class Connection(HttpToolsProtocol):
         if self._over or self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
+            if not isinstance(self.cycle, Exchange):  # it says so itself
+                self.cycle.keep_alive = False
         else:
             patience = LINGER_SECONDS if self._receiving else MOMENT_SECONDS
             self._due = min(self._due, self.loop.time() + patience)
@@ -464,16 +473,22 @@ class Connection(HttpToolsProtocol):
         self.url = url
         for name, value in headers:
             super().on_header(name, value)
-        try:
-            super().on_headers_complete()
-        except httptools.HttpParserError as error:
-            self._refuse(RequestError(f"This is not HTTP: {error}.", status=400, code="not_http"))
+        super().on_headers_complete()
         self._in_head = False
         if self._crowded:
             self.cycle.keep_alive = False
         if len(self.pipeline) == 1:
             self._turn = previous
             self._listen()  # uvicorn would not
+
+    def _without_host(self, url: bytes) -> bytes:
+        """The path and query of a URL that has scheme and host."""
+        try:
+            parsed = httptools.parse_url(url)
+        except httptools.HttpParserError:
+            self._refuse(RequestError("The URL is none.", status=400, code="not_http"))
+        path = parsed.path or b"/"
+        return path if parsed.query is None else path + b"?" + parsed.query
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if not isinstance(cycle, Exchange):
@@ -605,17 +620,6 @@ class Connection(HttpToolsProtocol):
             self._due = inf
         else:
             self._due = self.loop.time() + self._idle_seconds
-
-
-def _without_host(url: bytes) -> bytes:
-    """The path and query of a URL that has scheme and host.
-
-    Raises:
-        HttpParserInvalidURLError: if it is none.
-    """
-    parsed = httptools.parse_url(url)
-    path = parsed.path or b"/"
-    return path if parsed.query is None else path + b"?" + parsed.query
 
 
 def _disconnect(cycle: Any) -> None:

@@ -365,7 +365,8 @@ class Waiting:
     def predict(self) -> None:
         """Answer what waits."""
         for exchange in self.asked:
-            exchange.connection.respond(exchange, 200, Answer(bytes(exchange.body)))
+            body, exchange.body = bytes(exchange.body), b""
+            exchange.connection.respond(exchange, 200, Answer(body))
         self.asked.clear()
 
 
@@ -433,9 +434,28 @@ class TestTurns:
 
         on_bench(scenario)
 
-    def test_few_of_them_are_made_at_once(self) -> None:
+    @pytest.mark.parametrize(
+        "before",
+        [
+            b"",
+            ask(b" " * 50_000),
+            request("POST", "/predict", "Content-Type: text/html", body=b" " * 50_000),
+            request("POST", "/nothing", body=b" " * 50_000),
+        ],
+        ids=["", "a large one", "a refused one", "one for ASGI"],
+    )
+    @pytest.mark.parametrize("cut", [0, 1, 60])
+    def test_few_of_them_are_made_at_once(self, before: bytes, cut: int) -> None:
         async def scenario(bench: Bench) -> None:
-            bench.connection.data_received(ask(SETOSA) * 1000)
+            data = before + ask(SETOSA) * 1000
+            for start, end in pairwise([0, len(before) // 2, len(before) + cut]):
+                if start < end:
+                    bench.connection.data_received(data[start:end])
+            await bench.turns()
+            bench.service.predict()
+            await bench.turns()
+            bench.transport.written = b""
+            bench.connection.data_received(data[len(before) + cut :])
             for _ in range(1000):
                 assert len(bench.service.asked) == 1
                 assert len(bench.connection.pipeline) <= PART_BYTES // len(ask(SETOSA)) + 1
