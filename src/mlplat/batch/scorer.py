@@ -13,7 +13,7 @@ from mlplat.batch.chunks import Chunk
 from mlplat.batch.columns import Columns, labels
 from mlplat.batch.decode import Decoded, decode
 from mlplat.batch.rejects import Reject
-from mlplat.bundle.prediction import Prediction
+from mlplat.bundle.prediction import UNDEFINED, Prediction
 from mlplat.errors import DataError
 from mlplat.runtime.predictor import Predictor
 
@@ -55,12 +55,13 @@ class Scorer:
             DataError: for the first row that cannot be scored, if that is to end the run.
         """
         decoded = decode(self.predictor.manifest.features, chunk.rows, text=chunk.source.format.is_text)
-        reasons = _reasons(chunk, decoded)
+        prediction = self.predictor.predict(decoded.inputs)
+        reasons = _reasons(chunk, decoded, prediction)
         if reasons and self.on_error == "fail":
             raise _refusal(chunk, *min(reasons.items()))
         bad = np.zeros(chunk.rows.num_rows, dtype=bool)
         bad[list(reasons)] = True
-        rows = self._beside(chunk, decoded, self.predictor.predict(decoded.inputs), bad)
+        rows = self._beside(chunk, decoded, prediction, bad)
         rejects: list[Reject] = []
         if reasons and self.on_error == "reject":
             rows = rows.filter(arrays.booleans(~bad))
@@ -99,7 +100,7 @@ def _cast(chunk: Chunk, name: str, cells: pa.Array, wanted: pa.DataType) -> pa.A
         ) from error
 
 
-def _reasons(chunk: Chunk, decoded: Decoded) -> dict[int, str]:
+def _reasons(chunk: Chunk, decoded: Decoded, prediction: Prediction) -> dict[int, str]:
     """What is wrong, by index of the row."""
     reasons = {index: str(misfit) for index, misfit in chunk.misfits.items()}
     for problem in decoded.problems:
@@ -107,6 +108,9 @@ def _reasons(chunk: Chunk, decoded: Decoded) -> dict[int, str]:
             text = f"column {problem.column!r}: found {problem.found}, expected {problem.expected}"
             before = reasons.get(problem.row)
             reasons[problem.row] = text if before is None else f"{before}; {text}"
+    if prediction.undefined is not None:
+        for index in np.flatnonzero(prediction.undefined).tolist():
+            reasons.setdefault(index, UNDEFINED)
     return reasons
 
 

@@ -7,6 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+UNDEFINED = "the model has no number for these values, which are too large for its 32-bit arithmetic"
+"""What is wrong with a row whose prediction is undefined, in the words of an error message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:

@@ -147,6 +147,37 @@ def test_a_row_of_parquet_is_named_by_its_number_in_the_file(scored: Score, tmp_
         scored(tmp_path / "in.parquet")
 
 
+HUGE = b"""sepal_length,sepal_width,petal_length,petal_width
+5.1,3.5,1.4,0.2
+5.1,3.4e38,1.4,-3.4e38
+5.1,abc,1.4,0.2
+"""
+NO_NUMBER = "the model has no number for these values, which are too large for its 32-bit arithmetic"
+
+
+def test_a_row_for_which_the_model_has_no_number_is_like_one_that_cannot_be_read(
+    scored: Score, read: Read, tmp_path: Path
+) -> None:
+    """A linear model adds and multiplies in float32; so it cannot tell before it has run."""
+    source = tmp_path / "huge.csv"
+    source.write_bytes(HUGE)
+    with pytest.raises(DataError, match=rf"huge\.csv, row 2 \(line 3\), {NO_NUMBER}\. To go on without"):
+        scored(source, version="v2")
+    empty = scored(source, version="v2", on_error="null")
+    rows = read(tmp_path / "out.csv")
+    assert [bool(row["prediction"]) for row in rows] == [True, False, False]
+    assert [row["probability_setosa"] != "" for row in rows] == [True, False, False]
+    assert (empty.counts.scored, empty.counts.empty) == (1, 2)
+    rejected = scored(source, version="v2", on_error="reject", overwrite=True)
+    assert len(read(tmp_path / "out.csv")) == 1
+    rejects = read(tmp_path / "out.csv.rejects.csv")
+    assert [(row["row"], row["reason"]) for row in rejects] == [
+        ("2", NO_NUMBER),
+        ("3", "column 'sepal_width': found \"abc\", expected a number"),
+    ]
+    assert (rejected.counts.scored, rejected.counts.rejected) == (1, 2)
+
+
 def test_numbers_of_csv_are_numbers_in_parquet_and_null_where_they_were_none(
     scored: Score, bad: Path, tmp_path: Path
 ) -> None:

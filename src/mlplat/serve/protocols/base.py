@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from mlplat.bundle.features import Inputs, Rows
 from mlplat.bundle.manifest import Manifest
-from mlplat.bundle.prediction import Prediction
+from mlplat.bundle.prediction import UNDEFINED, Prediction
 from mlplat.errors import MlplatError, RequestError
 
 JSON = b"application/json"
@@ -149,7 +149,6 @@ def refuse_undefined(question: Question, prediction: Prediction, first: int) -> 
     own = prediction.undefined[first : None if question.horizon is not None else first + question.rows]
     if own.any():
         raise RequestError(
-            f"row {0 if question.horizon is not None else int(own.argmax())}: the model has no number for these values, "
-            f"which are too large for its 32-bit arithmetic.",
+            f"row {0 if question.horizon is not None else int(own.argmax())}: {UNDEFINED}.",
             code="out_of_range",
         )
