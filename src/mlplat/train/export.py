@@ -92,8 +92,8 @@ def sklearn_prediction(estimator: Any, table: Any, task: Task) -> Prediction:
                 f"{type(estimator).__name__} has no predict_proba, which a classification needs.",
                 hint="Wrap it in scikit-learn's CalibratedClassifierCV, or choose another estimator.",
             )
-        return Prediction(estimator.predict(table), estimator.predict_proba(table))
-    return Prediction(np.asarray(estimator.predict(table)).reshape(-1))
+        return Prediction.of(estimator.predict(table), estimator.predict_proba(table))
+    return Prediction.of(np.asarray(estimator.predict(table)).reshape(-1))
 
 
 def _first_line(error: Exception) -> str:

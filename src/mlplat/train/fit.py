@@ -80,6 +80,7 @@ def export(
         allow_pickle: fall back to the pickle where ONNX cannot express the estimator.
 
     Raises:
+        DataError: if the estimator itself has no number for some row.
         ExportError: if it cannot, and `allow_pickle` is not given; says how far off it is and what to do.
     """
     pickle = folder / PICKLE_FILE
@@ -91,6 +92,12 @@ def export(
             hint="Define its classes and functions at the top of a module.",
         ) from error
     expected = sklearn_prediction(estimator, estimator_input(features, checked), task)
+    if expected.undefined is not None:
+        raise DataError(
+            f"{type(estimator).__name__} has no number for {int(expected.undefined.sum())} of {len(expected)} held-out "
+            "rows, whose values are too large for its 32-bit arithmetic.",
+            hint="Leave such rows out, or choose another estimator.",
+        )
     path = folder / MODEL_FILE
     try:
         path.write_bytes(to_onnx(estimator, features, task, name=name))

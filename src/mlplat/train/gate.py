@@ -110,7 +110,7 @@ def score(
         held_out: which rows.
 
     Raises:
-        IncomparableError: if the version predicts another task or other classes, or lacks a column.
+        IncomparableError: if the version predicts another task or other classes, lacks a column, or has no number for a row.
     """
     if manifest.task != data.task:
         raise IncomparableError(f"it is a {manifest.task}, not a {data.task}")
@@ -123,7 +123,10 @@ def score(
     inputs, problems = manifest.features.encode(data.raw(held_out))
     if problems:
         raise IncomparableError(f"it cannot take the held-out {problems[0]}")
-    return recipe.metrics(data.task, data.y[held_out], predictor.predict(inputs), inputs)
+    predicted = predictor.predict(inputs)
+    if predicted.undefined is not None:
+        raise IncomparableError(f"it has no number for {int(predicted.undefined.sum())} of the held-out rows")
+    return recipe.metrics(data.task, data.y[held_out], predicted, inputs)
 
 
 def _typed(labels: tuple[Any, ...] | None) -> list[tuple[type, Any]] | None:

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -73,6 +73,25 @@ def test_with_allow_pickle_it_is_published_as_a_pickle(tmp_path: Path) -> None:
     assert (found.runtime, found.path.name) == ("sklearn", "model.joblib")
     assert not (tmp_path / "model.onnx").exists()
     assert found.run({TENSOR: X}).values.tolist() == np.round(X[:, 0], 1).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.parametrize("allow_pickle", [False, True])
+def test_held_out_values_that_the_estimator_cannot_compute_with_are_named_not_the_export(
+    tmp_path: Path, allow_pickle: bool
+) -> None:
+    estimator = LinearRegression().fit(X, 30 * X[:, 0])
+    checked = {TENSOR: np.append(X, np.full((1, 1), 3e38, np.float32), axis=0)}
+    with pytest.raises(DataError, match=r"LinearRegression has no number for 1 of 201 held-out rows"):
+        export(
+            estimator,
+            FEATURES,
+            "regression",
+            checked=checked,
+            folder=tmp_path,
+            name="test",
+            allow_pickle=allow_pickle,
+        )
 
 
 def test_an_estimator_that_cannot_be_pickled_is_refused(tmp_path: Path) -> None:

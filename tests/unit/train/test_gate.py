@@ -1,14 +1,19 @@
 """The gate moves an alias only to what is better by the margin and beyond the floor."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlplat.errors import UsageError
+from mlplat.recipes.iris import Iris
+from mlplat.runtime import Predictor
+from mlplat.store import open_store
 from mlplat.train import Promotion
-from mlplat.train.gate import decide
+from mlplat.train.gate import IncomparableError, decide, score
 
 SCORES = st.floats(-1e3, 1e3)
 
@@ -74,3 +79,19 @@ def test_conditions_that_mean_nothing_are_refused(options: dict[str, Any], messa
 def test_an_alias_must_have_a_valid_name() -> None:
     with pytest.raises(UsageError, match=r"cannot name an alias"):
         Promotion("../champion")
+
+
+def test_a_version_without_a_number_for_a_held_out_row_is_not_scored(trained: Path, tmp_path: Path) -> None:
+    """Metrics of what is NaN raise, or are NaN, which nothing is better than."""
+    store = open_store(str(trained), create=False)
+    manifest = store.manifest("iris", "v2")
+    (tmp_path / "model.onnx").write_bytes(store.read_file(manifest, manifest.model_file))
+    predictor = Predictor.load(manifest, tmp_path / "model.onnx")
+    recipe = Iris.parse({})
+    data = recipe.data(None)
+    rows = np.arange(len(data))
+    assert score(manifest, predictor, recipe, data, rows)["accuracy"] > 0.9
+    data.columns["sepal_width"].cells[7] = 3.4e38
+    data.columns["petal_width"].cells[7] = -3.4e38
+    with pytest.raises(IncomparableError, match="it has no number for 1 of the held-out rows"):
+        score(manifest, predictor, recipe, data, rows)
