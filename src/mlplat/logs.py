@@ -67,12 +67,18 @@ class Dropping(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write a text that ends with a line, if there is room."""
         data = text.encode(errors="backslashreplace")
-        with contextlib.suppress(OSError):  # the reader is gone
-            for start in range(0, len(data), select.PIPE_BUF):  # a pipe that has room at all has it for so many bytes
-                if not self._poll.poll(0):
-                    break
-                os.write(self._descriptor, data[start : start + select.PIPE_BUF])
+        for start in range(0, len(data), select.PIPE_BUF):
+            if not self.offer(data[start : start + select.PIPE_BUF]):
+                break
         return len(text)
+
+    def offer(self, data: bytes) -> bool:
+        """Write at most PIPE_BUF bytes, which a pipe that has room at all has room for; False if there is none now."""
+        with contextlib.suppress(OSError):  # the reader is gone
+            if not self._poll.poll(0):
+                return False
+            os.write(self._descriptor, data)
+        return True
 
 
 def dropping_stderr() -> TextIO:

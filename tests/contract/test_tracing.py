@@ -89,7 +89,7 @@ def test_an_access_log_names_trace_protocol_and_status(
     running.predict(FLOWER, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
     running.predict({"features": [1]}, headers={"traceparent": "00-nonsense"})
     running.client.get("/health")
-    running.server._access_log.close()
+    running.server._access_log.flush()
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if '"event":"request"' in line]
     assert [(line["protocol"], line["status"], line["rows"]) for line in lines] == [
         ("plain", 200, 1),

@@ -1,9 +1,10 @@
-"""A line for each prediction, if someone wants it: collected in memory, and written by a thread."""
+"""A line for each prediction, if someone wants it: many are written at once, as far as there is room for them."""
 
-import asyncio
 import time
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from select import PIPE_BUF
 
 import msgspec
 
@@ -12,64 +13,74 @@ from mlplat.bundle.manifest import utc
 from mlplat.serve.exchange import Exchange
 from mlplat.serve.traces import trace_fields
 
-MOST_LINES = 100_000
-"""So many lines wait at most to be written; more are dropped, and counted in a line of their own."""
+MOST_BLOCKS = 4096
+"""So many blocks of lines wait at most to be written, 16 MB; more are dropped, and counted in a line of their own."""
 
 
 class AccessLog:
     """Collects the lines of one server. Belongs to one event loop.
 
     Args:
-        stream: where they go; its `write` must not block for long.
+        offer: writes a block of whole lines and says True, or does nothing and says False where there is no room for it
+            now.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, offer: Callable[[bytes], bool]) -> None:
+        self._offer = offer
         self._lines: list[bytes] = []
+        self._bytes = 0
+        self._blocks: deque[bytes] = deque()
         self._dropped = 0
-        self._writing: asyncio.Future[None] | None = None
-        self._second, self._time = 0, ""
+        self._second = 0
+        self._forms: dict[tuple[str, str | None, int], bytes] = {}  # lines of this second, without what varies
 
     def __call__(self, exchange: Exchange, status: int, seconds: float) -> None:
         """Note that a request was answered."""
-        target = exchange.head.target
-        if target is None or target.protocol is None:
-            return
-        if len(self._lines) >= MOST_LINES:
-            self._dropped += 1
+        head = exchange.head
+        if head.target is None or head.target.protocol is None:
             return
         second = int(time.time())
         if second != self._second:
-            self._second, self._time = second, utc(datetime.fromtimestamp(second, UTC))
+            self._second = second
+            self._forms.clear()
         served = getattr(exchange, "served", None)  # not set where it was refused before
-        line: dict[str, Any] = {
-            "protocol": target.protocol.name,
-            "version": None if served is None else served.manifest.version,
-            "status": status,
-            "rows": exchange.rows,
-            "seconds": round(seconds, 6),
-        }
-        if b"traceparent" in exchange.head.headers:
-            line |= trace_fields(exchange.head.headers)
-        line |= {"event": "request", "level": "info", "time": self._time}
-        self._lines.append(msgspec.json.encode(line))
+        key = head.target.protocol.name, None if served is None else served.manifest.version, status
+        form = self._forms.get(key) or self._form(*key)
+        line = form % (exchange.rows, seconds, _trace(exchange) if b"traceparent" in head.headers else b"")
+        if self._bytes + len(line) > PIPE_BUF:
+            self._write()
+        self._lines.append(line)
+        self._bytes += len(line)
 
     def flush(self) -> None:
-        """Let a thread write what was collected, unless it writes still; called several times a second."""
-        if not self._lines or (self._writing is not None and not self._writing.done()):
-            return
-        lines, self._lines = self._lines, []
-        if self._dropped:
+        """Write what was collected, as far as there is room for it; called several times a second."""
+        self._write()
+        if self._dropped and not self._blocks:
             logs.get().warning("access_log_dropped", lines=self._dropped)
             self._dropped = 0
-        self._writing = asyncio.get_running_loop().run_in_executor(None, self._write, lines)
 
-    def close(self) -> None:
-        """Write what is left."""
-        self._write(self._lines)
-        self._lines = []
+    def _form(self, protocol: str, version: str | None, status: int) -> bytes:
+        before = msgspec.json.encode({"protocol": protocol, "version": version, "status": status})
+        after = msgspec.json.encode(
+            {"event": "request", "level": "info", "time": utc(datetime.fromtimestamp(self._second, UTC))}
+        )
+        form = before[:-1].replace(b"%", b"%%") + b',"rows":%d,"seconds":%.6f%b,' + after[1:] + b"\n"
+        self._forms[protocol, version, status] = form
+        return form
 
-    def _write(self, lines: list[bytes]) -> None:
-        for line in lines:
-            self._stream.write(line.decode() + "\n")
-        self._stream.flush()
+    def _write(self) -> None:
+        if self._lines and len(self._blocks) < MOST_BLOCKS:
+            self._blocks.append(b"".join(self._lines))
+        else:
+            self._dropped += len(self._lines)
+        self._lines.clear()
+        self._bytes = 0
+        while self._blocks and self._offer(self._blocks[0]):
+            self._blocks.popleft()
+
+
+def _trace(exchange: Exchange) -> bytes:
+    """The fields of the request's trace, each after a comma."""
+    return b"".join(
+        [b',"%b":"%b"' % (name.encode(), value.encode()) for name, value in trace_fields(exchange.head.headers).items()]
+    )

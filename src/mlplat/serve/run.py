@@ -125,7 +125,7 @@ class DrainingServer(uvicorn.Server):
         if self.force_exit:  # uvicorn then leaves it out
             await self.lifespan.shutdown()
         if self._access_log is not None:
-            self._access_log.close()
+            self._access_log.flush()
         if self._spans is not None:
             await asyncio.to_thread(self._spans.close)
 
@@ -226,7 +226,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         allow_pickle=settings.allow_pickle,
     )
     keys = KeyRing(() if settings.api_keys is None else settings.api_keys.split(","), settings.api_keys_path)
-    access_log = AccessLog(logs.dropping_stderr()) if settings.access_log else None
+    access_log = AccessLog(logs.Dropping(sys.stderr.fileno()).offer) if settings.access_log else None
     spans = Spans.exporting(f"mlplat-{settings.model}") if settings.tracing else None
     service = Service(
         lifecycle,

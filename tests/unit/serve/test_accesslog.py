@@ -1,51 +1,59 @@
 """A line for each prediction."""
 
-import asyncio
-import io
 import json
+import os
+from select import PIPE_BUF
 from typing import Any
 
 import pytest
 
+from mlplat.logs import Dropping
 from mlplat.serve import accesslog
 from mlplat.serve.accesslog import AccessLog
 from mlplat.serve.heads import Head
 from mlplat.serve.protocols import Plain
 from mlplat.serve.targets import Probe, Target
 
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
 
 class Answered:
     """As much of an exchange as a line tells."""
 
-    rows = 2
-
-    def __init__(self, target: Target | None) -> None:
-        self.head = Head(target, b"POST", b"/predict", {}, keep_alive=True, interim=True)
-
-
-def note(log: AccessLog, target: Target | None = None) -> None:
-    log(Answered(target or Target(Plain)), 200, 0.0012345678)  # type: ignore[arg-type]
+    def __init__(self, target: Target | None, rows: int = 2, headers: dict[bytes, bytes] | None = None) -> None:
+        self.head = Head(target, b"POST", b"/predict", headers or {}, keep_alive=True, interim=True)
+        self.rows = rows
 
 
-def test_lines_are_written_by_a_thread_in_their_order() -> None:
-    out = io.StringIO()
+class Out:
+    """Takes blocks, while there is room."""
 
-    async def scenario() -> None:
-        log = AccessLog(out)
-        for _ in range(3):
-            note(log)
-        log.flush()
-        note(log)
-        while not (log._writing and log._writing.done()):
-            await asyncio.sleep(0.001)
-        log.flush()
-        while not log._writing.done():
-            await asyncio.sleep(0.001)
+    def __init__(self) -> None:
+        self.blocks: list[bytes] = []
+        self.room = True
 
-    asyncio.run(scenario())
-    lines: list[dict[str, Any]] = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert len(lines) == 4
-    assert lines[0] | {"time": ""} == {
+    def offer(self, data: bytes) -> bool:
+        if self.room:
+            self.blocks.append(data)
+        return self.room
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for block in self.blocks for line in block.splitlines()]
+
+
+def note(log: AccessLog, target: Target | None = None, **more: Any) -> None:
+    log(Answered(target or Target(Plain), **more), 200, 0.0012345678)  # type: ignore[arg-type]
+
+
+def test_a_line_tells_what_was_answered() -> None:
+    out = Out()
+    log = AccessLog(out.offer)
+    note(log)
+    note(log, headers={b"traceparent": f"00-{TRACE}-{PARENT}-01".encode()})
+    assert out.blocks == []
+    log.flush()
+    first, second = out.lines()
+    assert first | {"time": ""} == {
         "protocol": "plain",
         "version": None,
         "status": 200,
@@ -55,22 +63,67 @@ def test_lines_are_written_by_a_thread_in_their_order() -> None:
         "level": "info",
         "time": "",
     }
+    assert second == first | {"trace_id": TRACE, "parent_span_id": PARENT}
 
 
-def test_a_reader_that_is_too_slow_costs_lines_not_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accesslog, "MOST_LINES", 2)
-    out = io.StringIO()
-    log = AccessLog(out)
-    for _ in range(5):
-        note(log)
-    log.close()
-    assert len(out.getvalue().splitlines()) == 2
-    assert log._dropped == 3
+def test_many_lines_are_written_at_once_whole_and_in_order() -> None:
+    out = Out()
+    log = AccessLog(out.offer)
+    for rows in range(100):
+        note(log, rows=rows)
+    log.flush()
+    assert [line["rows"] for line in out.lines()] == list(range(100))
+    assert 2 < len(out.blocks) < 10
+    assert all(len(block) <= PIPE_BUF and block.endswith(b"\n") for block in out.blocks)
+
+
+def test_lines_wait_until_there_is_room() -> None:
+    out = Out()
+    log = AccessLog(out.offer)
+    out.room = False
+    for rows in range(100):
+        note(log, rows=rows)
+    log.flush()
+    out.room = True
+    log.flush()
+    assert [line["rows"] for line in out.lines()] == list(range(100))
+
+
+def test_a_reader_that_is_too_slow_costs_lines_not_memory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(accesslog, "MOST_BLOCKS", 2)
+    out = Out()
+    log = AccessLog(out.offer)
+    out.room = False
+    for rows in range(1000):
+        note(log, rows=rows)
+    log.flush()
+    assert capsys.readouterr().out == ""
+    out.room = True
+    log.flush()
+    written = len(out.lines())
+    assert 20 < written < 100
+    log.flush()
+    assert f"lines={1000 - written}" in capsys.readouterr().out.replace("\x1b[35m", "").replace("\x1b[0m", "")
 
 
 def test_probes_are_no_lines() -> None:
-    out = io.StringIO()
-    log = AccessLog(out)
+    out = Out()
+    log = AccessLog(out.offer)
     note(log, Target(probe=Probe.HEALTH))
-    log.close()
-    assert out.getvalue() == ""
+    log.flush()
+    assert out.blocks == []
+
+
+def test_a_pipe_that_nobody_empties_holds_whole_lines_only() -> None:
+    reader, writer = os.pipe()
+    log = AccessLog(Dropping(writer).offer)
+    for rows in range(2000):
+        note(log, rows=rows)
+        log.flush()
+    os.close(writer)
+    with os.fdopen(reader, "rb") as end:
+        lines = [json.loads(line) for line in end.read().splitlines()]
+    assert 100 < len(lines) < 2000
+    assert [line["rows"] for line in lines] == list(range(len(lines)))
