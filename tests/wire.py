@@ -4,6 +4,7 @@ import fcntl
 import re
 import select
 import socket
+import struct
 import termios
 import time
 from collections.abc import Iterable, Iterator
@@ -63,6 +64,7 @@ class Wire:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server = server
         self._patience = patience
+        self._sent = 0
         self._buffer = b""
 
     def __enter__(self) -> Self:
@@ -75,6 +77,7 @@ class Wire:
         """Send pieces, each of which the server has read before the next is sent."""
         for i, piece in enumerate(pieces):
             self.socket.sendall(piece)
+            self._sent += len(piece)
             if i < len(pieces) - 1:
                 self.taken()
         return self
@@ -87,19 +90,28 @@ class Wire:
             time.sleep(0.0001)
         return self
 
-    def _unread(self) -> bool:
+    def other_end(self) -> Any:
+        """The server's protocol object, once it has accepted, and until it has closed."""
         assert self._server is not None, "only a server in this process tells"
         mine = self.socket.getsockname()
         connections: set[Any] = {*self._server.server_state.connections}
         for connection in connections:
             if connection.client == mine and not connection.transport.is_closing():
-                waiting = fcntl.ioctl(connection.transport.get_extra_info("socket"), termios.FIONREAD, b"\0\0\0\0")
-                return waiting != bytes(4)
-        return not self._readable()  # it is accepted later, or has ended
+                return connection
+        return None
+
+    def _unread(self) -> bool:
+        connection = self.other_end()
+        if connection is None:
+            return not self._readable()  # it is accepted later, or has ended
+        end = connection.transport.get_extra_info("socket")
+        (come,) = struct.unpack_from("Q", end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136), 128)
+        return come < self._sent or fcntl.ioctl(end, termios.FIONREAD, bytes(4)) != bytes(4)
 
     def half_close(self) -> Self:
         """Send no more."""
         self.socket.shutdown(socket.SHUT_WR)
+        self._sent += 1  # as TCP counts it
         return self
 
     def reset(self) -> None:
