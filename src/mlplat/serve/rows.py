@@ -1,6 +1,6 @@
 """Rows as clients send them, by position or by name, into the model's inputs: plain functions over values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -15,15 +15,37 @@ SHOWN_PROBLEMS = 3
 FEW_ROWS = 32
 """Up to so many rows are encoded value by value, which is faster than numpy's calls for each column."""
 
+Decode = Callable[[bytes | bytearray | memoryview], Any]
+
+
+def json_decoder(form: Any) -> Decode:
+    """What reads JSON as `form`; a number too large for a double is infinite there, so that who checks it names its place.
+
+    It raises what `msgspec.json.decode` does, which alone refuses such a number and names no key of an object.
+    """
+    usual, large = msgspec.json.Decoder(form).decode, msgspec.json.Decoder(form, float_hook=float).decode
+
+    def decode(body: bytes | bytearray | memoryview) -> Any:
+        try:
+            return usual(body)
+        except msgspec.ValidationError:
+            return large(body)
+
+    return decode
+
+
+_decode_any = json_decoder(Any)
+
 
 def parse_json(body: bytes | bytearray) -> Any:
     """The JSON value of a body.
 
     Raises:
-        RequestError: 400 if it is not JSON (RFC 8259: NaN and Infinity are not).
+        RequestError: 400 if it is not JSON (RFC 8259: NaN and Infinity are not), 422 for an integer of
+            thousands of digits.
     """
     try:
-        return msgspec.json.decode(body)
+        return _decode_any(body)
     except msgspec.ValidationError as error:
         raise RequestError(f"A number in the body is out of range: {error}.", code="invalid_input") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -1,6 +1,6 @@
 """Requests of the Open Inference Protocol V2 taken apart: the JSON, and the bytes of each tensor that came as such."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from mlplat.bundle.features import EXACT_INTEGER, describe, listed
 from mlplat.errors import RequestError
 from mlplat.serve.protocols.base import Request
+from mlplat.serve.rows import Decode, json_decoder
 
 HEADER_LENGTH = b"inference-header-content-length"
 """The header with the bytes of the JSON, if tensors follow it as bytes."""
@@ -39,9 +40,7 @@ class InferenceRequest(msgspec.Struct, gc=False):
     parameters: dict[str, Any] | None = None
 
 
-Decode = Callable[[bytes | bytearray], Any]
-
-_DECODER = msgspec.json.Decoder(InferenceRequest)
+_decode = json_decoder(InferenceRequest)
 
 
 def take_apart(request: Request, expected: str) -> tuple[InferenceRequest, list[memoryview | None]]:
@@ -58,7 +57,7 @@ def take_apart(request: Request, expected: str) -> tuple[InferenceRequest, list[
     length = request.headers.get(HEADER_LENGTH)
     end = len(body) if length is None else _header_length(length, len(body))
     try:
-        message = _DECODER.decode(body[:end])
+        message: InferenceRequest = _decode(body[:end])
     except msgspec.ValidationError as error:
         raise RequestError(f"The request is not as expected: {error}. {expected}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -1,7 +1,7 @@
 """What MLflow's scoring server takes at `/invocations`: a DataFrame in JSON or CSV, `instances` or `inputs`.
 
-As there, columns that the model does not have are passed over, NaN in JSON is a missing value, and what is wrong with a
-request is a 400. https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/
+As there, columns that the model does not have are passed over, NaN in JSON is a missing value, Infinity is a number (which
+no model takes), and what is wrong with a request is a 400. https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/
 """
 
 import csv
@@ -52,6 +52,9 @@ ERROR = {
     "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}},
     "required": ["error_code", "message"],
 }
+
+LITERALS = {b"NaN": b"null", b"Infinity": b"1e999"}
+"""What Python and pandas write though it is no JSON, and what is read instead: none, and a number that is too large."""
 
 NO_TIME = "NaT"
 """A missing date, as MLflow's client sends it."""
@@ -163,8 +166,7 @@ class MLflow(Protocol):
         return Question(found[0], len(found[0]), form=False) if len(found) == 1 else None
 
     def _read(self, request: Request) -> Question:
-        body = request.body
-        message = parse_object(_with_nulls(body) if b"NaN" in body else body, self._example)
+        message = parse_object(_as_json(request.body), self._example)
         given = [key for key in DATA if key in message]
         if len(given) != 1:
             raise RequestError(
@@ -250,12 +252,20 @@ def _quick_decoder(manifest: Manifest, limits: Limits) -> Callable[..., Any] | N
     return msgspec.json.Decoder(msgspec.defstruct("Body", fields, forbid_unknown_fields=True, gc=False)).decode
 
 
-def _with_nulls(body: bytes | bytearray) -> bytes:
-    """JSON as Python and pandas write it, with null for each NaN that is not within a string."""
-    first, *others = body.split(b"NaN")
+def _as_json(body: bytes | bytearray) -> bytes | bytearray:
+    """JSON as Python and pandas write it without what is none."""
+    for literal, value in LITERALS.items():
+        if literal in body:
+            body = _replaced(body, literal, value)
+    return body
+
+
+def _replaced(body: bytes | bytearray, literal: bytes, value: bytes) -> bytes:
+    """JSON with a value for each literal that is not within a string."""
+    first, *others = body.split(literal)
     pieces, within = [first], _opens(first)
     for piece in others:
-        pieces += (b"NaN" if within else b"null", piece)
+        pieces += (literal if within else value, piece)
         within ^= _opens(piece)
     return b"".join(pieces)
 

@@ -218,6 +218,14 @@ class TestParameters:
 
 
 class TestRefusals:
+    @pytest.mark.parametrize(("text", "found"), [("1e999", "inf"), ("-1e400", "-inf"), ("1e39", "1e+39")])
+    def test_a_number_that_is_too_large_is_named_with_its_place(self, text: str, found: str) -> None:
+        named = f'{{"sepal": 1, "petal": {text}, "stem": 3}}'
+        for rows in (f"[1, 2, 3], [1, {text}, 3]", f'{{"stem": 3, "sepal": 1, "petal": 2}}, {named}'):
+            error = refusal(f'{{"instances": [{rows}]}}'.encode())
+            reason = f"found {found}, expected a finite number of at most 3.403e+38."
+            assert error.message == f"row 1, column 'petal': {reason}"
+
     @pytest.mark.parametrize(
         "body",
         [b"", b"{", b"\xff", b'{"\xff": 1}', b'{"instances": [["\xff"]]}', b"[" * 100_000, b'{"instances": [[NaN]]}'],

@@ -24,7 +24,7 @@ from mlplat.bundle.manifest import Task
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import OverloadedError, RequestError
 from mlplat.serve.protocols import Limits, Message, MLflow, Question
-from mlplat.serve.protocols.mlflow import _with_nulls
+from mlplat.serve.protocols.mlflow import _as_json
 
 from .manifests import manifest_of
 
@@ -191,21 +191,40 @@ class TestNaN:
         )
         assert tensor(decode(rb'{"inputs": {"NaN": ["\"NaN", "\\"], "x": [NaN, 1]}}', features)) == [[0, 7], [1, 1]]
 
-    @pytest.mark.parametrize("text", ["Infinity", "-Infinity", "-NaN", "NaNa", "nan"])
+    @pytest.mark.parametrize("text", ["+Infinity", "-NaN", "NaNa", "nan", "inf"])
     def test_nothing_else_beyond_json_is_taken(self, text: str) -> None:
         assert refusal(f'{{"inputs": [[1, 2, {text}]]}}'.encode()).code == "not_json"
+
+    @pytest.mark.parametrize("text", ["Infinity", "-Infinity", "1e999", "1e39"])
+    def test_a_number_that_is_too_large_is_named_with_its_place(self, text: str) -> None:
+        bodies = [
+            f'{{"inputs": [[1, 2, 3], [1, {text}, 3]]}}',
+            f'{{"inputs": {{"sepal": [1, 1], "petal": [2, {text}], "stem": [3, 3]}}}}',
+            f'{{"dataframe_split": {{"columns": ["sepal", "petal", "stem"], "data": [[1, 2, 3], [1, {text}, 3]]}}}}',
+        ]
+        for body in bodies:
+            error = refusal(body.encode())
+            assert error.message.startswith("row 1, column 'petal': found ")
+            assert error.message.endswith(", expected a finite number of at most 3.403e+38.")
 
     def test_an_endless_string_of_quotes_takes_no_longer_than_another(self) -> None:
         assert refusal(b'{"inputs": [NaN, "' + rb"\"" * 1_000_000).code == "not_json"
 
 
-cells = st.none() | st.just(math.nan) | st.text('NaN"\\\\ ,[é', max_size=12)
+WORDS = ["NaN", "Infinity", "-", "N", "I", '"', "\\", " ", ",", "[", "é"]
+cells = (
+    st.none()
+    | st.sampled_from([math.nan, math.inf, -math.inf])
+    | st.lists(st.sampled_from(WORDS), max_size=8).map("".join)
+)
 
 
 @given(row=st.lists(cells, max_size=8), escaped=st.booleans())
-def test_nan_is_null_wherever_it_stands_and_text_stays(row: list[Any], escaped: bool) -> None:
+def test_nan_is_null_and_infinity_a_large_number_wherever_they_stand_and_text_stays(
+    row: list[Any], escaped: bool
+) -> None:
     body = json.dumps(row, ensure_ascii=escaped).encode()
-    assert json.loads(_with_nulls(body)) == [None if value != value else value for value in row]  # noqa: PLR0124
+    assert json.loads(_as_json(body)) == [None if value != value else value for value in row]  # noqa: PLR0124
 
 
 class TestParams:

@@ -365,6 +365,26 @@ class TestMessages:
         assert caught.value.status == status
         assert len(str(caught.value)) < 600
 
+    @pytest.mark.parametrize(("text", "found"), [("1e999", "inf"), ("-1e400", "-inf"), ("1e39", "1e+39")])
+    @pytest.mark.parametrize(
+        ("datatype", "expected"),
+        [
+            ("FP64", "a finite number of at most 3.403e+38"),
+            ("FP32", "a finite number of at most 3.403e+38"),
+            ("FP16", "a number of at most 65504 (FP16)"),
+            ("INT64", "an integer from -9223372036854775808 to 9223372036854775807 (INT64)"),
+        ],
+    )
+    def test_a_number_that_is_too_large_is_named_with_its_place(
+        self, text: str, found: str, datatype: str, expected: str
+    ) -> None:
+        reason = f"found {found}, expected {expected}"
+        for data in (f"[[1, 2, 3], [1, {text}, 3]]", f"[1, 2, 3, 1, {text}, 3]"):
+            body = f'{{"inputs": [{{"name": "input", "shape": [2, 3], "datatype": "{datatype}", "data": {data}}}]}}'
+            with pytest.raises(RequestError) as caught:
+                protocol().decode(Message(body.encode()))
+            assert caught.value.message == f"row 1, column 'petal': {reason}."
+
     def test_nan_is_no_json_and_what_is_one_is_said(self) -> None:
         with pytest.raises(RequestError, match="NaN is no JSON: send null for a missing value, or binary data"):
             protocol().decode(request([tensor([1, math.nan, 3])]))

@@ -159,11 +159,36 @@ class TestRefusals:
         error = refusal(body)
         assert (error.status, error.code) == (400, "not_an_object")
 
-    def test_a_number_out_of_range_is_refused(self) -> None:
-        assert refusal(b'{"features": [1, 2, 1e400]}').status == 422
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [("1e999", "inf"), ("-1e400", "-inf"), ("1e39", "1e+39"), ("1" + "0" * 500_000 + ".5", "inf")],
+    )
+    def test_a_number_that_is_too_large_is_named_with_its_place(self, text: str, found: str) -> None:
+        reason = f"found {found}, expected a finite number of at most 3.403e+38."
+        assert refusal(f'{{"features": [1, 2, {text}]}}'.encode()).message == f"row 0, column 'stem': {reason}"
+        rows = ",".join(["[1, 2, 3]"] * 3)
+        body = f'{{"features": [{rows}, [1, {text}, 3]]}}'.encode()
+        assert refusal(body).message == f"row 3, column 'petal': {reason}"
+        body = f'{{"stem": 1, "petal": 2, "sepal": {text}}}'.encode()
+        assert refusal(body).message == f"row 0, column 'sepal': {reason}"
+        series = refusal(f'{{"values": [1, {text}, 3]}}'.encode(), SERIES, task="forecast")
+        assert series.message == f"row 0, column 'lag_2': {reason}"
 
-    def test_a_number_beyond_float32_is_refused(self) -> None:
-        assert "row 0, column 'stem': found 1e+39" in refusal({"features": [1, 2, 1e39]}).message
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [
+            (b'{"features": [1e999, NaN]}', 400),
+            (b'{"features": [1e999, 2', 400),
+            (b'{"features": [1e999, "\\ud800"]}', 400),
+            (b'{"features": [1e999, "\xff"]}', 400),
+            (b'{"features": [1e999, ' + b"[" * 100_000, 400),
+            (b'{"horizon": 1e999, "values": [1, 2, 3]}', 422),
+            (b'{"features": [1, 2, 3], "return_probabilities": 1e999}', 422),
+            (b'{"features": [1, 2, 1' + b"0" * 5000 + b"]}", 422),
+        ],
+    )
+    def test_what_else_is_wrong_beside_a_number_that_is_too_large_is_refused(self, body: bytes, status: int) -> None:
+        assert refusal(body).status == status
 
     @pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 10**30])
     def test_an_integer_beyond_2_53_is_refused(self, value: int) -> None:
