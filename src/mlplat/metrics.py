@@ -1,18 +1,12 @@
 """The metrics of the serving process: counted in plain numbers, and made into Prometheus's when they are scraped."""
 
 import math
-from bisect import bisect_left
-from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+import numpy as np
+import prometheus_client
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double what is scraped, and no dashboard draws them
@@ -26,25 +20,40 @@ MOST_VERSIONS = 8
 
 
 class Distribution:
-    """Counts of values between bounds: a histogram that costs a tenth of Prometheus's own to add to."""
+    """Counts of values between bounds: a histogram that costs a hundredth of Prometheus's own to add to.
 
-    __slots__ = ("_bounds", "_counts", "_sum")
+    Attributes:
+        add: notes a value. It is counted by `settle`, together with others.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_noted", "_sum", "add")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
+        self._counts = np.zeros(len(bounds) + 1, dtype=np.int64)
         self._sum = 0.0
+        self._noted: list[float] = []
+        self.add: Callable[[float], None] = self._noted.append
 
-    def add(self, value: float) -> None:
-        """Count a value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+    def settle(self) -> None:
+        """Count what was noted; meanwhile another thread may note more."""
+        values = self._noted[:]
+        if values:
+            del self._noted[: len(values)]
+            places = np.searchsorted(self._bounds, values)
+            self._counts += np.bincount(places, minlength=len(self._counts))
+            self._sum += math.fsum(values)
+
+    @property
+    def total(self) -> int:
+        """How many values were counted."""
+        return int(self._counts.sum())
 
     def add_to(self, family: HistogramMetricFamily, labels: list[str]) -> None:
         """Give what was counted so far to Prometheus."""
         total = 0
         buckets = []
-        for bound, count in zip((*self._bounds, math.inf), list(self._counts), strict=True):
+        for bound, count in zip((*self._bounds, math.inf), self._counts.tolist(), strict=True):
             total += count
             buckets.append(("+Inf" if bound == math.inf else str(float(bound)), total))
         family.add_metric(labels, buckets, self._sum)
@@ -54,32 +63,28 @@ class Tally:
     """Counts of the requests by one protocol to one version.
 
     Attributes:
+        seconds: that each took.
         rows: that were predicted.
     """
 
-    __slots__ = ("_seconds", "_statuses", "rows")
+    __slots__ = ("_others", "rows", "seconds")
 
     def __init__(self) -> None:
-        self._statuses: dict[int, int] = {200: 0}
-        self._seconds = Distribution(LATENCY_BUCKETS)
+        self.seconds = Distribution(LATENCY_BUCKETS)
+        self._others: Counter[int] = Counter()  # by status; all else were 200
         self.rows = 0
 
     def add(self, seconds: float, status: int = 200) -> None:
         """Count an answered request."""
-        statuses = self._statuses
-        statuses[status] = statuses.get(status, 0) + 1
-        self._seconds.add(seconds)
-
-    @property
-    def used(self) -> bool:
-        """Whether there was any request."""
-        return any(self._statuses.values())
+        if status != 200:
+            self._others[status] += 1
+        self.seconds.add(seconds)
 
     def add_to(self, labels: tuple[str, str], requests: CounterMetricFamily, seconds: HistogramMetricFamily) -> None:
         """Give what was counted so far to Prometheus."""
-        for status, count in list(self._statuses.items()):
+        for status, count in ((200, self.seconds.total - self._others.total()), *self._others.items()):
             requests.add_metric((*labels, str(status)), count)
-        self._seconds.add_to(seconds, list(labels))
+        self.seconds.add_to(seconds, list(labels))
 
 
 class ServeMetrics:
@@ -92,11 +97,13 @@ class ServeMetrics:
         self.model = Gauge(
             "mlplat_model_info", "1 for the version being served.", ("model", "version"), registry=registry
         )
-        self.loads = Counter(
+        self.loads = prometheus_client.Counter(
             "mlplat_model_loads", "Attempts to load a version, by outcome.", ("outcome",), registry=registry
         )
         self.load_seconds = Gauge("mlplat_model_load_seconds", "Time that the last load took.", registry=registry)
-        self.swaps = Counter("mlplat_model_swaps", "Times that another version took over.", registry=registry)
+        self.swaps = prometheus_client.Counter(
+            "mlplat_model_swaps", "Times that another version took over.", registry=registry
+        )
         self.drift_rows = Gauge("mlplat_drift_rows", "Latest rows that drift is measured on.", registry=registry)
         self.feature_drift = Gauge(
             "mlplat_feature_drift",
@@ -116,7 +123,9 @@ class ServeMetrics:
         self._batch = Distribution(ROW_BUCKETS)
         self._run = Distribution(LATENCY_BUCKETS)
         self._queue = Distribution(LATENCY_BUCKETS)
-        self._stages = {stage: Distribution(LATENCY_BUCKETS) for stage in ("preprocess", "predict", "postprocess")}
+        self.preprocess = Distribution(LATENCY_BUCKETS)
+        self.predict = Distribution(LATENCY_BUCKETS)
+        self.postprocess = Distribution(LATENCY_BUCKETS)
         self.model_name = ""
 
     def tally(self, protocol: str, version: str) -> Tally:
@@ -141,12 +150,12 @@ class ServeMetrics:
         self._run.add(seconds)
         self._queue.add(waited)
 
-    def stages(self, preprocess: float, predict: float, postprocess: float) -> None:
-        """Count how long a request was read, waited for its prediction, and was written."""
-        stages = self._stages
-        stages["preprocess"].add(preprocess)
-        stages["predict"].add(predict)
-        stages["postprocess"].add(postprocess)
+    def settle(self) -> None:
+        """Count what was noted; called several times a second, as what is noted takes memory until then."""
+        for distribution in (self._batch, self._run, self._queue, self.preprocess, self.predict, self.postprocess):
+            distribution.settle()
+        for tally in list(self._tallies.values()):
+            tally.seconds.settle()
 
     def set_drift(self, rows: int, features: Mapping[str, float], predictions: float | None) -> None:
         """Drift of the version that serves: on how many rows, of each feature, and of the predictions if measured."""
@@ -158,13 +167,14 @@ class ServeMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """What was counted in plain numbers, for the registry."""
+        self.settle()
         requests = CounterMetricFamily(
             "mlplat_requests", "Requests by protocol, version and status.", labels=("protocol", "version", "status")
         )
         seconds = HistogramMetricFamily("mlplat_request_seconds", "Time to answer.", labels=("protocol", "version"))
         rows: dict[str, int] = defaultdict(int)
         for labels, tally in list(self._tallies.items()):
-            if tally.used:
+            if tally.seconds.total:
                 tally.add_to(labels, requests, seconds)
                 rows[labels[1]] += tally.rows
         yield requests
@@ -182,7 +192,11 @@ class ServeMetrics:
             family = HistogramMetricFamily(name, text, labels=())
             distribution.add_to(family, [])
             yield family
-        for stage, distribution in self._stages.items():  # the names of KServe's model server, for its dashboards
+        for stage, distribution in (  # the names of KServe's model server, for its dashboards
+            ("preprocess", self.preprocess),
+            ("predict", self.predict),
+            ("postprocess", self.postprocess),
+        ):
             family = HistogramMetricFamily(
                 f"request_{stage}_seconds", f"Time to {stage} a request.", labels=("model_name",)
             )

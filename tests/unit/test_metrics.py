@@ -49,7 +49,9 @@ def test_a_value_counts_for_each_bound_that_it_does_not_exceed(value: float, bel
 def test_a_run_tells_its_rows_its_time_and_the_wait() -> None:
     metrics = ServeMetrics()
     metrics.ran(16, 0.001, 0.2)
-    metrics.stages(0.001, 0.2, 0.003)
+    metrics.preprocess.add(0.001)
+    metrics.predict.add(0.2)
+    metrics.postprocess.add(0.003)
     metrics.model_name = "iris"
     found = samples(metrics)
     assert found["mlplat_batch_rows_sum", frozenset()] == 16

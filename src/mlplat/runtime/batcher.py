@@ -93,6 +93,7 @@ class Batcher:
         self._predict = predict
         self._cost = cost
         self._max_rows = max_rows
+        self._most_rows = min(max_rows, cost.rows(RUN_SECONDS))
         self._max_waiting = max_waiting
         self._note = note
         self._queue: deque[Job] = deque()
@@ -133,7 +134,8 @@ class Batcher:
         Raises:
             OverloadedError: if too many jobs wait already, or it would be answered after its deadline.
         """
-        self.check(job.deadline, job.rows)
+        if self._runs or self._waiting >= self._max_waiting:
+            self.check(job.deadline, job.rows)
         job.asked = time.monotonic()
         job.waiting = True
         self._waiting += 1
@@ -242,7 +244,7 @@ class Batcher:
         queue = self._queue
         while queue and not queue[0].waiting:
             queue.popleft()
-        rows = min(self._rows_waiting, self._most_rows())
+        rows = min(self._rows_waiting, self._most_rows)
         return bool(queue) and self._cost.seconds(max(rows, queue[0].rows)) > INLINE_SECONDS
 
     def _fill(self) -> None:
@@ -251,7 +253,7 @@ class Batcher:
         The loop takes long to come back to it when many requests are read, answered and refused.
         """
         while self._waiting and len(self._runs) < 2:
-            if self._runs and self._rows_waiting < self._most_rows():
+            if self._runs and self._rows_waiting < self._most_rows:
                 return
             if not self._runs and not self._takes_long():
                 return
@@ -276,14 +278,11 @@ class Batcher:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
         return self._thread
 
-    def _most_rows(self) -> int:
-        return min(self._max_rows, self._cost.rows(RUN_SECONDS))
-
     def _take(self) -> tuple[list[Job], int]:
         """The jobs of the next run, and their rows; those that it would answer too late are failed instead."""
         batch: list[Job] = []
         rows = 0
-        most = self._most_rows()
+        most = self._most_rows
         queue = self._queue
         run = self._cost.seconds(min(self._rows_waiting, most))
         answered = time.monotonic() + MARGIN * (self._run_seconds() + run)
@@ -307,6 +306,7 @@ class Batcher:
         prediction = self._predict(inputs)
         seconds = time.monotonic() - start
         self._cost.learn(rows, seconds)
+        self._most_rows = min(self._max_rows, self._cost.rows(RUN_SECONDS))
         if self._note is not None:
             self._note(inputs, prediction, seconds, start - asked)
         return prediction
@@ -325,7 +325,9 @@ class Batcher:
         first = 0
         for job in batch:
             if not job.settled:
-                self._settle(job)
+                job.settled = True
+                if job.timer is not None:
+                    self._settle(job)
                 try:
                     job.answer(prediction, first)
                 except Exception as error:  # noqa: BLE001 - a bug; but all others are answered, and the next run begins

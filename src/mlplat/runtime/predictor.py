@@ -15,6 +15,8 @@ from mlplat.errors import CorruptError, DataError, UsageError
 
 Run = Callable[[Inputs], Prediction]
 
+IMPOSSIBLE, CERTAIN = np.float32(0), np.float32(1)
+
 ort.set_default_logger_severity(3)  # errors only: its warnings on graph optimisation are no one's business
 
 
@@ -149,6 +151,7 @@ def _prediction(outputs: list[NDArray[Any]]) -> Prediction:
     ONNX Runtime adds votes up in float32, so a probability may be a rounding error below 0 or above 1.
     """
     if len(outputs) == 2:
-        probabilities = np.clip(outputs[1], 0.0, 1.0, dtype=np.float32, casting="same_kind")
+        given = outputs[1].astype(np.float32, copy=False)
+        probabilities = np.minimum(np.maximum(given, IMPOSSIBLE), CERTAIN)  # takes half of what np.clip does for few
         return Prediction.of(outputs[0].astype(np.int64, copy=False), probabilities)
     return Prediction.of(outputs[0].reshape(-1).astype(np.float32, copy=False))

@@ -136,10 +136,13 @@ class Connection(HttpToolsProtocol):
                 exchange = Exchange(self, head, data[end:], whole=True)
                 if self._calm_to:
                     self._date_back(exchange)
-                exchange.refusal = self.service.refusal(exchange)
+                exchange.refusal = refusal = self.service.refusal(exchange)
                 self.cycle = exchange
                 self._due = inf
-                self._advance(exchange)
+                if refusal is None:
+                    self.service.answer(exchange)
+                else:
+                    self.service.fail(exchange, refusal)
                 return
         self._messages = 0
         self._parse(data)
@@ -379,7 +382,7 @@ class Connection(HttpToolsProtocol):
             self._default_headers = self.server_state.default_headers
             self._date = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
             self._ok = STATUS_LINE[200] + self._date + b"content-type: application/json\r\ncontent-length: "
-        body, media_type, headers = answer
+        body, media_type, headers = answer.body, answer.media_type, answer.headers
         if (self._ending or self._crowded or self.service.draining) and not self.pipeline and not self._unread:
             exchange.keep_alive = False
         if status == 200 and exchange.keep_alive and media_type is JSON and not headers:
@@ -420,10 +423,20 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self._over or self.transport.is_closing():
             return
-        if self.flow.write_paused:
+        flow = self.flow
+        if flow.write_paused:
             self._due = self.loop.time() + self._limits.receive_seconds
-        else:
+        elif (
+            self._receiving
+            or self._discarding
+            or self.pipeline
+            or self._unread
+            or flow.read_paused
+            or self._half_closed
+        ):
             self._go_on()
+        else:
+            self._due = self.loop.time() + self._idle_seconds
 
     def shutdown(self) -> None:
         """Uvicorn ends: so does the connection, after what it waits for."""

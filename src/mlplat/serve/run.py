@@ -66,10 +66,13 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn.Config,
         lifecycle: Lifecycle,
         drain_seconds: float,
+        metrics: ServeMetrics,
+        *,
         access_log: AccessLog | None = None,
         spans: Spans | None = None,
     ) -> None:
         super().__init__(config)
+        self._metrics = metrics
         self._access_log = access_log
         self._spans = spans
         self.lifecycle = lifecycle
@@ -103,6 +106,7 @@ class DrainingServer(uvicorn.Server):
             logs.get().info("draining", model=lifecycle.source.model, version=lifecycle.version, seconds=seconds)
         if self._close_at is not None and time.monotonic() >= self._close_at:
             self.should_exit = True
+        self._metrics.settle()
         if self._access_log is not None:
             self._access_log.flush()
         if counter % SWEEP_TICKS == 0:
@@ -255,7 +259,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         server_header=False,
         timeout_graceful_shutdown=int(settings.deadline_seconds) + FINISH_SECONDS,
     )
-    return DrainingServer(config, lifecycle, settings.drain_seconds, access_log, spans)
+    return DrainingServer(config, lifecycle, settings.drain_seconds, metrics, access_log=access_log, spans=spans)
 
 
 def listen(host: str, port: int) -> socket.socket:

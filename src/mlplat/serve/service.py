@@ -127,11 +127,15 @@ class Service:
             return
         exchange.connection.respond(exchange, 200, answer)
         now = time.monotonic()
-        seconds = now - exchange.began
+        began, asked = exchange.began, exchange.asked
+        seconds = now - began
         tally = served.tallies[target.protocol]
-        tally.add(seconds)
-        tally.rows += exchange.question.rows
-        self._metrics.stages(exchange.asked - exchange.began, predicted - exchange.asked, now - predicted)
+        tally.seconds.add(seconds)
+        tally.rows += exchange.rows
+        metrics = self._metrics
+        metrics.preprocess.add(asked - began)
+        metrics.predict.add(predicted - asked)
+        metrics.postprocess.add(now - predicted)
         for note in self._notes:
             note(exchange, 200, seconds)
         del exchange.served  # an idle connection must not keep a version loaded that serves no more

@@ -4,7 +4,9 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
+
+import msgspec
 
 from mlplat.bundle.features import Inputs, Rows
 from mlplat.bundle.manifest import Manifest
@@ -50,8 +52,7 @@ class Message:
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Question:
+class Question(msgspec.Struct):  # made faster than a dataclass
     """What a request asks.
 
     Attributes:
@@ -67,7 +68,7 @@ class Question:
     horizon: int | None = None
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, gc=False):
     """The body of an answer, and its headers besides the usual ones: lines that end with CRLF."""
 
     body: bytes

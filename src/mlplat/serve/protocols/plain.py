@@ -54,7 +54,7 @@ class Plain(Protocol):
         )
         self._second = 0
         self._seal = b""
-        self._rendered: tuple[Prediction, list[bytes], list[int]] | None = None
+        self._rendered: tuple[Prediction, list[bytes], list[int], bytes] | None = None
 
     def decode(self, request: Request) -> Question:
         """Read the body of `POST /predict`.
@@ -87,15 +87,15 @@ class Plain(Protocol):
             return Answer(self._numbers(question, prediction, first) + self._ending())
         rendered = self._rendered
         if rendered is None or rendered[0] is not prediction:  # once a run, whose rows are of many requests
-            rendered = prediction, numbers.texts(prediction.probabilities), prediction.values.tolist()
-            self._rendered = rendered
-        _, shown, indices = rendered
+            texts, values = numbers.texts(prediction.probabilities), prediction.values.tolist()
+            self._rendered = rendered = prediction, texts, values, self._ending()
+        _, shown, indices, ending = rendered
         if question.form in {ONE, ONE_BARE}:
             index, row = indices[first], shown[first].split(b",")
             if question.form == ONE:
-                return Answer(self._one[index] % (row[index], *row) + self._ending())
-            return Answer(self._one_bare[index] % row[index] + self._ending())
-        return Answer(self._many(question, shown, indices, first) + self._ending())
+                return Answer(self._one[index] % (row[index], *row) + ending)
+            return Answer(self._one_bare[index] % row[index] + ending)
+        return Answer(self._many(question, shown, indices, first) + ending)
 
     def paths(self) -> dict[str, Any]:
         """`/predict`."""
