@@ -479,6 +479,17 @@ REFUSED = {
     "text": b"hello\r\n\r\n",
 }
 
+MISADDRESSED = {
+    "no host": b"POST /predict HTTP/1.1\r\nContent-Length: 30\r\n\r\n" + SETOSA,
+    "no host but in the target": b"POST http://x/predict HTTP/1.1\r\nContent-Length: 30\r\n\r\n" + SETOSA,
+    "two hosts": head("Content-Length: 30", "Host: y") + SETOSA,
+    "a host twice": head("Content-Length: 30", "host: x") + SETOSA,
+    "two hosts of HTTP/1.0": head("Content-Length: 30", "Host: y", version="HTTP/1.0") + SETOSA,
+    "two hosts for another path": head("Host: y", method="GET", target="/docs"),
+    "no version": b"GET /health\r\n\r\n",
+    "HTTP/0.9": head(method="GET", target="/health", version="HTTP/0.9"),
+    "HTTP/2 in the words of HTTP/1": head(method="GET", target="/docs", version="HTTP/2.0"),
+}
 
 PARTS = {
     "nothing": b"",
@@ -512,6 +523,20 @@ class TestRefusals:
             assert 400 <= reply.status < 600
             assert reply.status not in {404, 500}
             assert reply.closes
+
+    @uvicorn_fails("it answers as if nothing were wrong")
+    @pytest.mark.parametrize("case", MISADDRESSED)
+    def test_so_is_one_to_no_host_or_of_another_version(self, server: Server, case: str) -> None:
+        with server.wire() as wire:
+            reply = wire.send(MISADDRESSED[case] + HIDDEN).reply()
+            assert reply.status == (505 if "version" in case or "HTTP/0" in case or "HTTP/2" in case else 400)
+            assert reply.closes
+            assert wire.ended() == "closed"
+
+    def test_http_1_0_needs_no_host(self, server: Server) -> None:
+        with server.wire() as wire:
+            data = b"POST /predict HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n" + SETOSA
+            assert told(wire.send(data).reply()) == "setosa"
 
     @uvicorn_fails("it answers, stays, and throws away what comes with it")
     def test_a_tunnel_to_a_path_is_refused_and_what_follows_is_no_request(self, server: Server) -> None:

@@ -9,61 +9,31 @@ taken, and an idle connection may stay.
 import socket
 import time
 from collections import deque
-from dataclasses import dataclass
 from math import inf
 from typing import Any, NoReturn
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from mlplat import logs
 from mlplat.errors import MlplatError, OverloadedError, RequestError
 from mlplat.serve.exchange import Exchange
 from mlplat.serve.heads import Head
+from mlplat.serve.limits import (
+    CHUNK_OVERHEAD,
+    LINGER_SECONDS,
+    MOMENT_SECONDS,
+    MOST_AT_ONCE,
+    PART_BYTES,
+    SPARE_CONNECTIONS,
+    UNREAD_BYTES,
+    ConnectionLimits,
+    check_address,
+    refusal_by,
+)
 from mlplat.serve.protocols import JSON, Answer
-from mlplat.serve.service import FAILED, LARGE_BYTES, Service
-
-LINGER_SECONDS = 2.0
-"""So long a connection that ends is still read, so that the client sees the answer and not a reset."""
-
-CHUNK_OVERHEAD = 64
-"""Bytes of framing that a chunk of a body may have on average; more is no honest client."""
-
-MOMENT_SECONDS = 0.1
-"""So long an idle connection is kept when the server ends, as a request may have arrived that was not read yet."""
-
-PART_BYTES = 2048
-"""What has come is parsed in such parts, so that the requests of one read are not all made at once."""
-
-MOST_AT_ONCE = 32
-"""So many requests of one connection may be answered before it is others' turn."""
-
-UNREAD_BYTES = 64 * 1024
-"""So much may wait unparsed, so that one who leaves is noticed; with more, a connection is not read."""
+from mlplat.serve.service import LARGE_BYTES, Service
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-SPARE_CONNECTIONS = 100
-"""Beyond the most connections, so many are still taken, for probes and to say no."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """Bytes and seconds that one connection may take.
-
-    Attributes:
-        head_bytes: of a request's line and headers.
-        body_bytes: of a body.
-        receive_seconds: within which a request must arrive, and an answer be taken.
-        keep_alive_seconds: that an idle connection is kept.
-        connections: that may be open at once.
-    """
-
-    head_bytes: int = 16 * 1024
-    body_bytes: int = 16 * 1024 * 1024
-    receive_seconds: float = 10.0
-    keep_alive_seconds: float = 75.0
-    connections: int = 8192
 
 
 class Connection(HttpToolsProtocol):
@@ -203,9 +173,9 @@ class Connection(HttpToolsProtocol):
             self._feed(data)
         except httptools.HttpParserError as error:
             if self._refusal is None and not self._discarding:
-                self._refusal = _refusal_by(error)
+                self._refusal = refusal_by(error)
         if self._pending > self._limits.head_bytes and self._receiving and self._refusal is None:
-            self._refusal = _large_head(self._limits.head_bytes)
+            self._refusal = self._limits.large_head()
         if self._refusal is not None and not self._discarding:
             self._give_up(self._refusal)
 
@@ -296,13 +266,15 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head of a request has arrived."""
         headers = self.headers
-        if self._possible > self._limits.head_bytes:
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
-            if size > self._limits.head_bytes:
-                self._refuse(_large_head(self._limits.head_bytes))
-        self._pending = 0
         parser = self.parser
         version = parser.get_http_version()
+        try:
+            if self._possible > self._limits.head_bytes:
+                self._limits.check_head(self.url, headers)
+            check_address(version, headers)
+        except RequestError as refusal:
+            self._refuse(refusal)
+        self._pending = 0
         keep_alive = version != "1.0" and parser.should_keep_alive()
         method = parser.get_method()
         if parser.should_upgrade():
@@ -340,7 +312,7 @@ class Connection(HttpToolsProtocol):
         if exchange.response_complete or exchange.refusal is not None:
             return
         if len(exchange.body) + len(body) > self._limits.body_bytes:
-            self._refuse(_large_body(self._limits.body_bytes))
+            self._refuse(self._limits.large_body())
         exchange.body += body
         if len(exchange.body) > LARGE_BYTES:
             try:
@@ -466,13 +438,7 @@ class Connection(HttpToolsProtocol):
             elif self.transport.get_write_buffer_size():
                 self.transport.abort()
             elif self._receiving and not self._discarding:
-                self._give_up(
-                    RequestError(
-                        f"The request did not arrive within {self._limits.receive_seconds:g} s.",
-                        status=408,
-                        code="request_timeout",
-                    )
-                )
+                self._give_up(self._limits.late())
             else:
                 self._due = now + LINGER_SECONDS
                 self.transport.close()
@@ -561,7 +527,7 @@ class Connection(HttpToolsProtocol):
     def _refusal_of(self, head: Head) -> MlplatError | None:
         """Why a request is refused here and now, whatever else its head says."""
         if head.length > self._limits.body_bytes:
-            return _large_body(self._limits.body_bytes)
+            return self._limits.large_body()
         if self._crowded and (head.target is None or head.target.probe is None):
             return OverloadedError("There are too many connections.", hint="Try again later.")
         return None
@@ -645,24 +611,3 @@ def _gone(transport: Any) -> bool:
     """Whether the client of a half-closed connection has answered by a reset."""
     error: int = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return error != 0
-
-
-def _refusal_by(error: httptools.HttpParserError) -> MlplatError:
-    """What is answered where the parser stopped; an error of our own is in its context."""
-    if isinstance(error, httptools.HttpParserCallbackError):
-        logs.get().error("request_failed", exc_info=error.__context__ or error)
-        return FAILED
-    return RequestError(f"This is not HTTP: {error}.", status=400, code="not_http")
-
-
-def _large_head(most: int) -> RequestError:
-    return RequestError(f"The request's headers are larger than {most} bytes.", status=431, code="headers_too_large")
-
-
-def _large_body(most: int) -> RequestError:
-    return RequestError(
-        f"The body is larger than {most} bytes.",
-        status=413,
-        code="body_too_large",
-        hint="Split the request, or use batch scoring.",
-    )

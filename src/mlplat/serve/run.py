@@ -22,10 +22,11 @@ from mlplat.errors import Exit, MlplatError
 from mlplat.metrics import ServeMetrics
 from mlplat.serve.accesslog import AccessLog
 from mlplat.serve.app import create_app
-from mlplat.serve.connection import Connection, ConnectionLimits
+from mlplat.serve.connection import Connection
 from mlplat.serve.descriptors import connections_for
 from mlplat.serve.keys import KeyRing
 from mlplat.serve.lifecycle import Lifecycle, Source
+from mlplat.serve.limits import ConnectionLimits
 from mlplat.serve.protocols import Limits
 from mlplat.serve.service import Service
 from mlplat.serve.spans import Spans

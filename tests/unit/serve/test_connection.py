@@ -23,9 +23,10 @@ from uvicorn.server import HANDLED_SIGNALS, ServerState
 
 from mlplat.errors import MlplatError
 from mlplat.serve.calm import Calm
-from mlplat.serve.connection import LINGER_SECONDS, MOST_AT_ONCE, PART_BYTES, Connection, ConnectionLimits
+from mlplat.serve.connection import Connection
 from mlplat.serve.exchange import Exchange
 from mlplat.serve.heads import MOST_HEAD_BYTES, MOST_HEADS, Heads
+from mlplat.serve.limits import LINGER_SECONDS, MOST_AT_ONCE, PART_BYTES, ConnectionLimits
 from mlplat.serve.protocols import Answer
 from mlplat.serve.targets import Targets
 
