@@ -6,7 +6,7 @@ import logging
 import os
 import select
 import sys
-from typing import TextIO, cast
+from typing import ClassVar, TextIO, cast
 
 from mlplat.without import without
 
@@ -58,6 +58,9 @@ class Dropping(io.TextIOBase):
     Else a pipe that nobody empties would stop whoever logs, and with it the event loop.
     """
 
+    _cut: ClassVar[set[int]] = set()
+    """The descriptors whose last line has no end, for others may write to the same one."""
+
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
@@ -65,10 +68,12 @@ class Dropping(io.TextIOBase):
         self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, text: str) -> int:
-        """Write a text that ends with a line, if there is room."""
+        """Write a text that ends with a line, if there is room; a long one may be cut."""
         data = text.encode(errors="backslashreplace")
         for start in range(0, len(data), select.PIPE_BUF):
             if not self.offer(data[start : start + select.PIPE_BUF]):
+                if start:
+                    self._cut.add(self._descriptor)
                 break
         return len(text)
 
@@ -77,6 +82,11 @@ class Dropping(io.TextIOBase):
         with contextlib.suppress(OSError):  # the reader is gone
             if not self._poll.poll(0):
                 return False
+            if self._descriptor in self._cut:
+                os.write(self._descriptor, b"\n")
+                self._cut.discard(self._descriptor)
+                if not self._poll.poll(0):
+                    return False
             os.write(self._descriptor, data)
         return True
 

@@ -1,9 +1,11 @@
 """Logs: JSON lines where no person looks, coloured lines on a terminal."""
 
+import fcntl
 import io
 import json
 import logging
 import os
+import select
 from collections.abc import Iterator
 
 import pytest
@@ -82,6 +84,45 @@ def test_a_pipe_that_nobody_empties_costs_lines_and_stops_nobody() -> None:
         assert text.endswith("\n")
         stream.write("again\n")
         assert os.read(reader, 100) == b"again\n"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_line_that_was_cut_takes_no_other_with_it() -> None:
+    reader, writer = os.pipe()
+    try:
+        size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 2 * select.PIPE_BUF)
+        stream, other = logs.Dropping(writer), logs.Dropping(writer)
+        long, block = b"x" * (size + 1000) + b"\n", b"y" * (select.PIPE_BUF - 1) + b"\n"
+        for writes in (stream.write, other.write, lambda text: other.offer(text.encode())):
+            stream.write(long.decode())
+            assert os.read(reader, 2 * size) == long[:size]
+            writes("next\n")
+            assert os.read(reader, size) == b"\nnext\n"
+        stream.write(long.decode())
+        os.read(reader, 2 * size)
+        assert other.offer(block)  # the line end before it has no room in the same piece
+        assert os.read(reader, 2 * size) == b"\n" + block
+        stream.write("again\n")
+        assert os.read(reader, 100) == b"again\n"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_line_that_was_cut_is_ended_though_there_is_no_room_for_the_next() -> None:
+    reader, writer = os.pipe()
+    try:
+        size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 2 * select.PIPE_BUF)
+        stream, block = logs.Dropping(writer), b"y" * (select.PIPE_BUF - 1) + b"\n"
+        stream.write("x" * 2 * size)
+        assert not stream.offer(block)
+        assert len(os.read(reader, select.PIPE_BUF)) == select.PIPE_BUF
+        assert not stream.offer(block)  # room for the line end only
+        assert os.read(reader, 2 * size) == b"x" * (size - select.PIPE_BUF) + b"\n"
+        assert stream.offer(block)
+        assert os.read(reader, 2 * size) == block
     finally:
         os.close(reader)
         os.close(writer)
