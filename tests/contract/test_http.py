@@ -484,11 +484,13 @@ MISADDRESSED = {
     "no host but in the target": b"POST http://x/predict HTTP/1.1\r\nContent-Length: 30\r\n\r\n" + SETOSA,
     "two hosts": head("Content-Length: 30", "Host: y") + SETOSA,
     "a host twice": head("Content-Length: 30", "host: x") + SETOSA,
-    "two hosts of HTTP/1.0": head("Content-Length: 30", "Host: y", version="HTTP/1.0") + SETOSA,
+    "two hosts of an old client": head("Content-Length: 30", "Host: y", version="HTTP/1.0") + SETOSA,
     "two hosts for another path": head("Host: y", method="GET", target="/docs"),
     "no version": b"GET /health\r\n\r\n",
     "HTTP/0.9": head(method="GET", target="/health", version="HTTP/0.9"),
     "HTTP/2 in the words of HTTP/1": head(method="GET", target="/docs", version="HTTP/2.0"),
+    "a coding before chunks": head("Transfer-Encoding: gzip, chunked") + chunked(SETOSA),
+    "a coding for another path": head("Transfer-Encoding: gzip, chunked", target="/docs") + chunked(SETOSA),
 }
 
 PARTS = {
@@ -529,7 +531,7 @@ class TestRefusals:
     def test_so_is_one_to_no_host_or_of_another_version(self, server: Server, case: str) -> None:
         with server.wire() as wire:
             reply = wire.send(MISADDRESSED[case] + HIDDEN).reply()
-            assert reply.status == (505 if "version" in case or "HTTP/0" in case or "HTTP/2" in case else 400)
+            assert reply.status == (501 if "coding" in case else 505 if "version" in case or "HTTP/" in case else 400)
             assert reply.closes
             assert wire.ended() == "closed"
 

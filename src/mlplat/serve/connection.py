@@ -23,11 +23,12 @@ from mlplat.serve.limits import (
     LINGER_SECONDS,
     MOMENT_SECONDS,
     MOST_AT_ONCE,
+    MOST_PIECES_AT_ONCE,
     PART_BYTES,
     SPARE_CONNECTIONS,
     UNREAD_BYTES,
     ConnectionLimits,
-    check_address,
+    check_http,
     refusal_by,
 )
 from mlplat.serve.protocols import JSON, Answer
@@ -54,6 +55,7 @@ class Connection(HttpToolsProtocol):
         self._pending = 0  # bytes that have come and belong to no body: of a head, or of what frames chunks
         self._possible = 0  # bytes that the head may have, which arrives now
         self._messages = 0  # whose heads were in the latest bytes
+        self._pieces = 0  # of bodies that were in them
         self._unread = b""  # came already, and waits until what is before it is answered
         self._parsing = False
         self._turn: Any = None  # the request that is answered now, while others wait in the pipeline
@@ -86,6 +88,7 @@ class Connection(HttpToolsProtocol):
                 self.service.forget(cycle)
             elif cycle is not None:
                 _disconnect(cycle)
+        self._turn = self.cycle = None  # they know the connection, so only a collection would free what they hold
         self._forget_waiting()
         self.connections.discard(self)
         self.flow.resume_writing()
@@ -114,7 +117,6 @@ class Connection(HttpToolsProtocol):
                 else:
                     self.service.fail(exchange, refusal)
                 return
-        self._messages = 0
         self._parse(data)
         if end > 4 and not self._receiving and not self._unread and isinstance(self.cycle, Exchange):
             self._learn(data[:end], len(data) - end, self.cycle)
@@ -122,9 +124,11 @@ class Connection(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         """Parse what has come, until a request has to wait for another."""
         self._parsing = True
+        self._messages = self._pieces = 0
         start = 0
         while start < len(data) and not self._discarding:
-            if self.pipeline or self.flow.write_paused or self._messages >= MOST_AT_ONCE:
+            many = self._messages >= MOST_AT_ONCE or self._pieces >= MOST_PIECES_AT_ONCE
+            if self.pipeline or self.flow.write_paused or many:
                 self._wait(data[start:])
                 self.loop.call_soon(self._read_on)
                 break
@@ -136,7 +140,7 @@ class Connection(HttpToolsProtocol):
     def _missing(self) -> int:
         """Bytes that the body has still to come, if that is known."""
         exchange = self.cycle
-        if self._in_head or not self._receiving or not isinstance(exchange, Exchange) or exchange.refusal is not None:
+        if self._in_head or not self._receiving or not isinstance(exchange, Exchange) or not exchange.reads_body:
             return 0
         return exchange.head.length - len(exchange.body)
 
@@ -153,7 +157,6 @@ class Connection(HttpToolsProtocol):
             return
         if self._unread:
             data, self._unread = self._unread, b""
-            self._messages = 0
             self._parse(data)
         if self._half_closed and not self._unread:
             self._leave()
@@ -271,7 +274,7 @@ class Connection(HttpToolsProtocol):
         try:
             if self._possible > self._limits.head_bytes:
                 self._limits.check_head(self.url, headers)
-            check_address(version, headers)
+            check_http(version, headers)
         except RequestError as refusal:
             self._refuse(refusal)
         self._pending = 0
@@ -304,12 +307,13 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
+        self._pieces += 1
         self._pending = max(self._pending - CHUNK_OVERHEAD - len(body), -self._limits.head_bytes)
         exchange = self.cycle
         if not isinstance(exchange, Exchange):
             super().on_body(body)
             return
-        if exchange.response_complete or exchange.refusal is not None:
+        if not exchange.reads_body:
             return
         if len(exchange.body) + len(body) > self._limits.body_bytes:
             self._refuse(self._limits.large_body())
@@ -491,7 +495,7 @@ class Connection(HttpToolsProtocol):
         else:
             self._rest()
             if self.flow.read_paused or self._unread or self._half_closed:
-                self._read_on()
+                self.loop.call_soon(self._read_on)  # not within what answers: a batch that is being made, for one
 
     def _next(self) -> None:
         if self.pipeline and not self.transport.is_closing():

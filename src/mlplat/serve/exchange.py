@@ -65,6 +65,14 @@ class Exchange(Job):
         self.began = time.monotonic()
 
     @property
+    def reads_body(self) -> bool:
+        """Whether what comes of its body is kept: nobody reads that of a probe, or of what is answered already."""
+        target = self.head.target
+        return (
+            not self.response_complete and self.refusal is None and target is not None and target.protocol is not None
+        )
+
+    @property
     def headers(self) -> Mapping[bytes, bytes]:
         """By lower-case name."""
         return self.head.headers

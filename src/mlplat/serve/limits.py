@@ -24,6 +24,9 @@ PART_BYTES = 2048
 MOST_AT_ONCE = 32
 """So many requests of one connection may be answered before it is others' turn."""
 
+MOST_PIECES_AT_ONCE = 256
+"""So many chunks of bodies of one connection may be read before it is others' turn."""
+
 UNREAD_BYTES = 64 * 1024
 """So much may wait unparsed, so that one who leaves is noticed; with more, a connection is not read."""
 
@@ -80,15 +83,25 @@ class ConnectionLimits:
         )
 
 
-def check_address(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Refuse a request of another version of HTTP, or one that does not name its host once (RFC 9112, section 3.2).
+def check_http(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Refuse what the parser takes and RFC 9112 has a server refuse.
 
     Raises:
-        RequestError: 505 or 400.
+        RequestError: 505 for another version of HTTP, 400 if the host is not named once (section 3.2), 501 for a transfer
+            coding besides chunks (section 6.1).
     """
     if version not in {"1.0", "1.1"}:
         raise RequestError("Found another version of HTTP, expected 1.1.", status=505, code="not_http")
-    hosts = sum(name == b"host" for name, _ in headers)
+    hosts = 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise RequestError(
+                f"Found the transfer coding {value[:40].decode('latin-1')!r}, expected chunked.",
+                status=501,
+                code="not_implemented",
+            )
     if hosts > 1 or (hosts == 0 and version == "1.1"):
         raise RequestError(f"Found {hosts} Host headers, expected one.", status=400, code="not_http")
 

@@ -118,7 +118,7 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's hook for the end: of connections and lifespan, then of what is noted about requests."""
         self.lifecycle.drain()
-        late = self._accepted()  # a listener that is closed resets those that nobody has taken yet
+        late = self._accepted(None)  # a listener that is closed resets those that nobody has taken yet
         for server in self.servers:
             server.close()
         await self._connect(late)
@@ -140,14 +140,14 @@ class DrainingServer(uvicorn.Server):
         libuv takes one a turn of the loop. Of a busy loop, which turns slowly, a probe on a new connection would have to
         wait for seconds behind all others that connect.
         """
-        await self._connect(self._accepted())
+        await self._connect(self._accepted(ACCEPTED_A_TICK))
 
-    def _accepted(self) -> list[socket.socket]:
-        """The connections that wait to be taken, at most `ACCEPTED_A_TICK`."""
+    def _accepted(self, most: int | None) -> list[socket.socket]:
+        """The connections that wait to be taken, up to `most` if that is given."""
         taken: list[socket.socket] = []
         for listener in self._listeners:
             with suppress(OSError):  # there are no more, or no more can be open
-                while len(taken) < ACCEPTED_A_TICK:
+                while most is None or len(taken) < most:
                     taken.append(listener.accept()[0])
         return taken
 

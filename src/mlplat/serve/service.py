@@ -138,7 +138,7 @@ class Service:
         metrics.postprocess.add(now - predicted)
         for note in self._notes:
             note(exchange, 200, seconds)
-        del exchange.served  # an idle connection must not keep a version loaded that serves no more
+        del exchange.served, exchange.question  # an answered request stays until the next one on its connection
 
     def fail(self, exchange: Exchange, error: BaseException) -> None:
         """Answer with an error."""
@@ -160,8 +160,9 @@ class Service:
             many = self.calm.count()
             if many or exchange.head.timeout >= self.deadline:  # others may share the connection of a client in a hurry
                 exchange.connection.calm()
-        if hasattr(exchange, "served"):
-            del exchange.served
+        for held in ("served", "question"):
+            if hasattr(exchange, held):
+                delattr(exchange, held)
 
     def forget(self, exchange: Exchange) -> None:
         """Free the place of an exchange whose client went away."""
@@ -183,6 +184,7 @@ class Service:
     def _ask_read(self, exchange: Exchange, served: Served, read: asyncio.Future[Question]) -> None:
         """Go on after a body was read in a thread."""
         if exchange.settled:
+            exchange.body = b""  # which was inflated meanwhile
             if not read.cancelled():
                 read.exception()  # nobody waits for it, so it needs no line in the log
             return
@@ -201,7 +203,7 @@ class Service:
         if exchange.held:
             self._release(exchange)
         exchange.inputs = inputs = question.inputs
-        question.inputs = {}  # an answered exchange stays until the next one on its connection; what it took does not
+        question.inputs = {}  # which the batcher lets go of
         exchange.rows = question.rows
         if question.horizon is None:
             served.batcher.submit(exchange)

@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from itertools import pairwise
@@ -26,7 +27,7 @@ from mlplat.serve.calm import Calm
 from mlplat.serve.connection import Connection
 from mlplat.serve.exchange import Exchange
 from mlplat.serve.heads import MOST_HEAD_BYTES, MOST_HEADS, Heads
-from mlplat.serve.limits import LINGER_SECONDS, MOST_AT_ONCE, PART_BYTES, ConnectionLimits
+from mlplat.serve.limits import LINGER_SECONDS, MOST_AT_ONCE, MOST_PIECES_AT_ONCE, PART_BYTES, ConnectionLimits
 from mlplat.serve.protocols import Answer
 from mlplat.serve.targets import Targets
 
@@ -466,6 +467,56 @@ class TestTurns:
 
         on_bench(scenario)
 
+    def test_a_body_in_small_pieces_is_read_in_several_turns(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            head = request("POST", "/predict", "Transfer-Encoding: chunked")
+            bench.connection.data_received(head + b"1\r\n \r\n" * 10_000)
+            exchange = bench.connection.cycle
+            found = [len(exchange.body)]
+            while found[-1] < 10_000:
+                await bench.turns(1)
+                found.append(len(exchange.body))
+            steps = [after - before for before, after in pairwise([0, *found])]
+            assert max(steps) <= MOST_PIECES_AT_ONCE + PART_BYTES // len(b"1\r\n \r\n")
+            bench.connection.data_received(b"0\r\n\r\n")
+            await bench.turns()
+            assert bench.service.asked == [exchange]
+
+        on_bench(scenario)
+
+    def test_what_comes_next_is_not_asked_while_something_is_answered(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            many = HEALTH * MOST_AT_ONCE
+            last = ask(SETOSA + b" " * (PART_BYTES - len(many) - len(ask(SETOSA)) - 1))  # all of the first part
+            bench.connection.data_received(many + last + ask(VIRGINICA))
+            (first,) = bench.service.asked
+            bench.service.asked.clear()
+            bench.connection.respond(first, 200, Answer(b"{}"))
+            assert bench.service.asked == []
+            await bench.turns()
+            assert len(bench.service.asked) == 1
+
+        on_bench(scenario)
+
+    def test_nobody_keeps_the_body_of_a_probe(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(request("GET", "/health", body=b" " * 50_000)[:-1])
+            assert bench.connection.cycle.body == b""
+            bench.connection.data_received(b" ")
+            await bench.turns()
+            assert bench.transport.answers == 1
+
+        on_bench(scenario)
+
+    def test_what_a_lost_connection_held_is_free_at_once(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.data_received(ask(SETOSA)[:-1])
+            bench.connection.connection_lost(None)
+            exchange = bench.service.forgotten.pop()
+            assert sys.getrefcount(exchange) == 2  # this name and the argument
+
+        on_bench(scenario)
+
     def test_none_is_answered_while_the_client_takes_nothing(self) -> None:
         async def scenario(bench: Bench) -> None:
             bench.connection.data_received(ask(SETOSA) * 3 + HEALTH * 3)
@@ -520,6 +571,7 @@ class TestTurns:
             assert bench.connection.eof_received()
             assert bench.service.forgotten == [unfinished]
             bench.service.predict()
+            await bench.turns()
             assert (bench.transport.answers, bench.transport.closing) == (1, True)
 
         on_bench(scenario)
@@ -534,6 +586,7 @@ class TestTurns:
             bench.connection.resume_writing()
             await bench.turns()
             bench.service.predict()
+            await bench.turns()
             assert (bench.transport.answers, bench.transport.closing) == (2, True)
 
         on_bench(scenario)
