@@ -1,5 +1,7 @@
 """MLflow's `/invocations`: what is taken, that everything else is refused by name, and answers as bytes."""
 
+import contextlib
+import gc
 import io
 import json
 import math
@@ -295,11 +297,37 @@ class TestCsv:
             ("sepal,petal,stem\n" + "1,2,3\n" * 6, "Found more than 5 rows, expected at most so many a request."),
             ('sepal,petal,stem\n1,2,"3', "The body is not CSV: unexpected end of data, at line 2."),
             ('sepal,petal,stem\n1,2,"3"x\n', "The body is not CSV: ',' expected after '\"', at line 2."),
-            (b"\xff\xfes\x00", "The body is not UTF-8"),
+            (b"\xff\xfes\x00", "The body is not UTF-8: invalid start byte, after line 0."),
+            ("," * 100_000 + "\n", "line 1: found more than 100000 cells, expected at most so many in a row."),
+            ("sepal,petal,stem\n" + "12," * 100_000, "line 2: found more than 100000 cells, expected at most so many"),
+            ('sepal,petal,stem\n"' + "," * 100_000 + '"', "line 2: found more than 100000 cells"),
+            ("sepal,petal,stem\n" + ("1," * 60_000 + '"\n",') * 2, "line 3: found more than 100000 cells"),
+            ("\n" * 100_001, "Found more than 100000 blank lines, expected at most so many a request."),
+            ("sepal,petal,stem\n1,2,3\n" + "\r\n" * 100_001, "Found more than 100000 blank lines"),
         ],
     )
     def test_what_is_wrong_is_named(self, text: str | bytes, words: str) -> None:
         assert words in csv_refusal(text).message
+
+    def test_cells_that_the_model_does_not_have_may_be_many_in_each_row(self) -> None:
+        more = ",x" * 60_000
+        assert tensor(read(f"sepal,petal,stem{more}\n1,2,3{more}\n4,5,6{more}\n")) == ROWS
+
+    def test_lines_may_end_as_on_any_system(self) -> None:
+        for end in ("\n", "\r", "\r\n"):
+            text = end.join(["sepal,petal,stem,note", *[f'1,2,3,"{"é" * 5000}{end}"'] * 5])
+            assert read(text).rows == 5
+
+    def test_what_a_refused_body_took_is_free_at_once(self) -> None:
+        body = b"sepal,petal,stem\n1,2\n3,4"
+        gc.disable()
+        try:
+            with contextlib.suppress(RequestError):
+                decode(body, media_type=b"text/csv")
+            held = [item for item in gc.get_objects() if isinstance(item, io.BytesIO)]
+            assert not [item for item in held if not item.closed and item.getvalue() == body]
+        finally:
+            gc.enable()
 
     def test_five_rows_are_not_too_many(self) -> None:
         assert read("sepal,petal,stem\n" + "1,2,3\n" * 5).rows == 5
