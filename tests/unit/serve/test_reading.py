@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from mlplat.errors import OverloadedError, RequestError
+from mlplat.errors import OverloadedError
 from mlplat.runtime.batcher import Job
 from mlplat.serve import reading, service
 from mlplat.serve.protocols import Question
-from mlplat.serve.reading import Reader, check_size
+from mlplat.serve.reading import Reader
 
 from .conftest import FLOWER, Running, Start, poll
 
@@ -71,17 +71,6 @@ def test_so_many_wait_and_what_nobody_waits_for_is_not_read(monkeypatch: pytest.
 
     asyncio.run(scenario())
     assert read == ["first", "again"]
-
-
-def test_what_a_request_of_so_many_rows_may_hold() -> None:
-    row = b"[1,2,3,4],"
-    check_size(row * 10_000, 10_000, 4)
-    check_size(b"1," * 900_000, 10, 4)
-    with pytest.raises(RequestError, match="lists and objects"):
-        check_size(b"[]," * 80_001, 10_000, 4)
-    with pytest.raises(RequestError, match="values"):
-        check_size(b"1," * 1_000_001, 10_000, 4)
-    check_size(b"1," * 2_000_000, 10_000, 200)
 
 
 @pytest.mark.parametrize("item", [b"1,", b"[],", b"{},", b'"",', b'"a":1,'])

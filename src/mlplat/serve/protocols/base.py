@@ -12,6 +12,7 @@ from mlplat.bundle.features import Inputs, Rows
 from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import UNDEFINED, Prediction
 from mlplat.errors import MlplatError, RequestError
+from mlplat.serve.protocols.sizes import check_size
 
 JSON = b"application/json"
 
@@ -107,6 +108,14 @@ class Protocol(ABC):
     def is_json(self, request: Request) -> bool:  # noqa: ARG002 - a protocol may tell by it
         """Whether a body is JSON as a whole, whose brackets make lists and objects."""
         return True
+
+    def check(self, request: Request) -> None:
+        """Refuse a large body that would take far more memory and time than one of the most rows.
+
+        Raises:
+            RequestError: 422.
+        """
+        check_size(request.body, self.limits.max_rows, len(self.manifest.features.columns))
 
     @abstractmethod
     def decode(self, request: Request) -> Question:

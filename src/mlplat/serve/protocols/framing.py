@@ -54,8 +54,7 @@ def take_apart(request: Request, expected: str) -> tuple[InferenceRequest, list[
         RequestError: 400 if it is no JSON or its lengths do not fit, 422 if the JSON is another.
     """
     body = memoryview(request.body)
-    length = request.headers.get(HEADER_LENGTH)
-    end = len(body) if length is None else _header_length(length, len(body))
+    end = json_length(request)
     try:
         message: InferenceRequest = _decode(body[:end])
     except msgspec.ValidationError as error:
@@ -65,7 +64,27 @@ def take_apart(request: Request, expected: str) -> tuple[InferenceRequest, list[
         raise RequestError(f"The request is not JSON: {error}.", status=400, code="not_json", hint=hint) from error
     except RecursionError as error:
         raise RequestError("The request is nested too deeply.", status=400, code="not_json") from error
-    return message, _pieces(message.inputs, body[end:], headed=length is not None)
+    return message, _pieces(message.inputs, body[end:], headed=HEADER_LENGTH in request.headers)
+
+
+def json_length(request: Request) -> int:
+    """The bytes of the JSON with which a request begins.
+
+    Raises:
+        RequestError: 400 if a header says what cannot be.
+    """
+    most = len(request.body)
+    text = request.headers.get(HEADER_LENGTH)
+    if text is None:
+        return most
+    if text.isdigit() and len(text) <= 20 and int(text) <= most:
+        return int(text)
+    raise RequestError(
+        f"Inference-Header-Content-Length: found {text[:40].decode('latin-1')!r}, expected the bytes of the JSON, at "
+        f"most {most} as the body has.",
+        status=400,
+        code="invalid_header_length",
+    )
 
 
 def usual_requests(width: int, most_rows: int) -> tuple[Decode, Decode]:
@@ -105,17 +124,6 @@ def refuse_shared_memory(name: str, parameters: Mapping[str, Any]) -> None:
             f"{listed([name])}: found shared memory, which this server does not have; expected data in the request.",
             code="unknown_extension",
         )
-
-
-def _header_length(text: bytes, most: int) -> int:
-    if text.isdigit() and len(text) <= 20 and int(text) <= most:
-        return int(text)
-    raise RequestError(
-        f"Inference-Header-Content-Length: found {text[:40].decode('latin-1')!r}, expected the bytes of the JSON, at "
-        f"most {most} as the body has.",
-        status=400,
-        code="invalid_header_length",
-    )
 
 
 def _pieces(given: list[Tensor], rest: memoryview, *, headed: bool) -> list[memoryview | None]:

@@ -31,6 +31,7 @@ from mlplat.serve.protocols.instances import (
     options,
 )
 from mlplat.serve.protocols.schema import example_row, operation, row_schemas
+from mlplat.serve.protocols.sizes import MOST_KEYS, check_count, most_values
 from mlplat.serve.rows import kind, number_rows, parse_object
 
 CSV = b"text/csv"
@@ -80,6 +81,19 @@ class MLflow(Protocol):
     def is_json(self, request: Request) -> bool:
         """Whether it is JSON; in CSV a bracket is a character like others."""
         return request.media_type != CSV
+
+    def check(self, request: Request) -> None:
+        """Refuse a large body of too much JSON, or of far more NaN than there may be values; CSV is read line by line.
+
+        Raises:
+            RequestError: 422.
+        """
+        if request.media_type == CSV:
+            return
+        super().check(request)
+        rows = self.limits.max_rows
+        found = sum(map(request.body.count, LITERALS))
+        check_count("NaN and Infinity", found, most_values(rows, len(self._names), MOST_KEYS), rows)
 
     def decode(self, request: Request) -> Question:
         """Read the body of `POST /invocations`.

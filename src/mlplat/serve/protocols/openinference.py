@@ -24,6 +24,7 @@ from mlplat.serve.protocols.framing import (
     InferenceRequest,
     Output,
     Tensor,
+    json_length,
     refuse_shared_memory,
     take_apart,
     usual_requests,
@@ -31,6 +32,7 @@ from mlplat.serve.protocols.framing import (
 from mlplat.serve.protocols.outputs import PREDICT, PROBABILITIES, Labels, Numbers, OutputTensor
 from mlplat.serve.protocols.plain import check_horizon
 from mlplat.serve.protocols.schema import example_row, listing, operation, record, reply
+from mlplat.serve.protocols.sizes import check_size
 from mlplat.serve.rows import FEW_ROWS, RowReader
 
 OCTETS = b"application/octet-stream"
@@ -86,6 +88,14 @@ class OpenInference(Protocol):
     def is_json(self, request: Request) -> bool:
         """Whether there is no binary part, whose bytes may be any."""
         return HEADER_LENGTH not in request.headers
+
+    def check(self, request: Request) -> None:
+        """Refuse a large body of too much JSON; the bytes that follow it are as large as they are.
+
+        Raises:
+            RequestError: 400 if they do not follow it, 422 if it is too much.
+        """
+        check_size(request.body, self.limits.max_rows, len(self._names), json_length(request))
 
     def decode(self, request: Request) -> Question:
         """Read an inference request.
