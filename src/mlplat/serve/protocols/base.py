@@ -16,6 +16,9 @@ from mlplat.serve.protocols.sizes import check_size
 
 JSON = b"application/json"
 
+LARGE_BYTES = 128 * 1024
+"""What a larger body holds is checked before it is read, which is done in a thread, so that the loop answers others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -108,6 +111,10 @@ class Protocol(ABC):
     def is_json(self, request: Request) -> bool:  # noqa: ARG002 - a protocol may tell by it
         """Whether a body is JSON as a whole, whose brackets make lists and objects."""
         return True
+
+    def is_large(self, request: Request) -> bool:
+        """Whether reading a body takes so long that others would notice."""
+        return len(request.body) > LARGE_BYTES
 
     def check(self, request: Request) -> None:
         """Refuse a large body that would take far more memory and time than one of the most rows.

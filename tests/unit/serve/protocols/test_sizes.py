@@ -100,3 +100,14 @@ def test_rows_of_nan_are_taken() -> None:
 
 def test_brackets_and_nan_in_csv_are_text() -> None:
     protocol(MLflow).check(Message(b"a\n" + b"[{NaN:" * 300_000, CSV))
+
+
+@pytest.mark.parametrize("kind", [Plain, KServe, OpenInference, MLflow])
+def test_what_takes_long_is_large(kind: type[Protocol]) -> None:
+    assert not protocol(kind).is_large(Message(b" " * 128 * 1024))
+    assert protocol(kind).is_large(Message(b" " * (128 * 1024 + 1)))
+
+
+def test_csv_takes_longer() -> None:
+    assert not protocol(MLflow).is_large(Message(b" " * 8 * 1024, CSV))
+    assert protocol(MLflow).is_large(Message(b" " * (8 * 1024 + 1), CSV))
