@@ -25,11 +25,12 @@ class Cost:
         row: seconds of a row, to begin with.
     """
 
-    __slots__ = ("_rows", "_seconds")
+    __slots__ = ("_known",)
 
     def __init__(self, start: float, row: float) -> None:
-        self._rows: list[float] = [1.0, float(FIRST_ROWS)]
-        self._seconds: list[float] = [max(start + row, 1e-9), max(start + row * FIRST_ROWS, 1e-9)]
+        sizes = [1.0, float(FIRST_ROWS)]
+        seconds = [max(start + row, 1e-9), max(start + row * FIRST_ROWS, 1e-9)]
+        self._known = sizes, seconds  # replaced as one and never changed: a thread learns while the event loop reads
 
     @classmethod
     def of(cls, seconds_of_one: float, rows: int, seconds_of_rows: float) -> "Cost":
@@ -41,7 +42,7 @@ class Cost:
         """What a run of `rows` rows is expected to take; 0 for none."""
         if rows == 0:
             return 0.0
-        sizes, seconds = self._rows, self._seconds
+        sizes, seconds = self._known
         at = bisect_left(sizes, rows)
         if at == 0:
             return seconds[0]
@@ -51,7 +52,7 @@ class Cost:
 
     def rows(self, seconds: float) -> int:
         """The rows of a run that is expected to take no longer; at least one."""
-        sizes, known = self._rows, self._seconds
+        sizes, known = self._known
         at = bisect_right(known, seconds)
         if at == 0:
             return 1
@@ -63,24 +64,27 @@ class Cost:
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take into account what a run took."""
+        sizes, known = self._known
+        sizes, known = sizes.copy(), known.copy()
         order = rows.bit_length()
-        at = bisect_left(self._rows, rows)
+        at = bisect_left(sizes, rows)
         took = min(seconds, LONGEST * self.seconds(rows))
         for near in (at - 1, at):
-            if 0 <= near < len(self._rows) and round(self._rows[near]).bit_length() == order:
-                self._seconds[near] += DRAW * (took - self._seconds[near])
-                self._rows[near] += DRAW * (rows - self._rows[near])
+            if 0 <= near < len(sizes) and round(sizes[near]).bit_length() == order:
+                known[near] += DRAW * (took - known[near])
+                sizes[near] += DRAW * (rows - sizes[near])
                 break
         else:
             near = at
-            self._rows.insert(at, float(rows))
-            self._seconds.insert(at, took)
-        known = self._seconds[near]
+            sizes.insert(at, float(rows))
+            known.insert(at, took)
+        learnt = known[near]
         for smaller in range(near - 1, -1, -1):  # more rows never take less, so each run says something of other sizes
-            if self._seconds[smaller] <= known:
+            if known[smaller] <= learnt:
                 break
-            self._seconds[smaller] = known
-        for larger in range(near + 1, len(self._seconds)):
-            if self._seconds[larger] >= known:
+            known[smaller] = learnt
+        for larger in range(near + 1, len(known)):
+            if known[larger] >= learnt:
                 break
-            self._seconds[larger] = known
+            known[larger] = learnt
+        self._known = sizes, known

@@ -1,6 +1,9 @@
 """What a run is expected to take."""
 
+import sys
 from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -81,9 +84,40 @@ def test_more_rows_are_never_expected_to_take_less(runs: list[tuple[int, float]]
     cost = Cost(0.001, 0.001)
     for rows, seconds in runs:
         cost.learn(rows, seconds)
-        assert len(cost._rows) <= 16
-        assert cost._rows == sorted(cost._rows)
+        sizes, _ = cost._known
+        assert len(sizes) <= 16
+        assert list(sizes) == sorted(sizes)
     expected = [cost.seconds(rows) for rows in (1, 7, 100, 5000, 20_000)]
     assert expected == sorted(expected)
     assert expected[0] > 0
     assert cost.seconds(cost.rows(expected[2])) <= expected[2] * 1.001
+
+
+def test_who_reads_while_a_run_is_learnt_finds_what_was_known_before_or_after_it() -> None:
+    """A run is learnt in a thread, between any two instructions of which the event loop may read."""
+    sizes = (1, 2, 3, 5, 40, 100, 500, 3000, 6000)
+    cost = Cost(1e-3, 1e-5)
+    seen: list[tuple[float, ...]] = []
+
+    def read() -> tuple[float, ...]:
+        return (*map(cost.seconds, sizes), *map(cost.rows, (0.0005, 0.01, 0.1)))
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code is not Cost.learn.__code__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            seen.append(read())
+        return trace
+
+    for rows, seconds in ((3, 0.002), (3000, 0.005), (40, 0.2), (600, 0.001), (3, 0.004), (17, 1e-6)):
+        before = read()
+        seen.clear()
+        tracing = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            cost.learn(rows, seconds)
+        finally:
+            sys.settrace(tracing)
+        assert len(seen) > 50
+        assert set(seen) <= {before, read()}
