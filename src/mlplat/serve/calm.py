@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from itertools import count
 
+from mlplat import logs
+
 CALM_SECONDS = 0.2
 """So long a connection is not read then, so that refusing does not cost what serving needs."""
 
@@ -33,6 +35,7 @@ class Calm:
         self._longest = min(LONGEST_SECONDS, deadline / 4)
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
+        self._ending = False
         self._refused = 0
         self._until = 0.0
 
@@ -47,13 +50,21 @@ class Calm:
     def wait(self, then: Callable[[], None]) -> None:
         """Call `then` in a moment."""
         seconds = min(self._longest, max(CALM_SECONDS, len(self._waiting) / REFUSALS_A_SECOND))
-        if not self._waiting:
+        if not self._waiting and not self._ending:
             asyncio.get_running_loop().call_later(seconds, self._end)
         heapq.heappush(self._waiting, (time.monotonic() + seconds, next(self._numbers), then))
 
     def _end(self) -> None:
         waiting, now = self._waiting, time.monotonic() + TICK_SECONDS / 2
-        while waiting and waiting[0][0] <= now:
-            heapq.heappop(waiting)[2]()
-        if waiting:
-            asyncio.get_running_loop().call_later(max(TICK_SECONDS, waiting[0][0] - now), self._end)
+        self._ending = True  # what is called may wait again, and needs no timer of its own
+        try:
+            while waiting and waiting[0][0] <= now:
+                then = heapq.heappop(waiting)[2]
+                try:
+                    then()
+                except Exception as error:  # noqa: BLE001 - a bug; but all others are called
+                    logs.get().error("calm_failed", exc_info=error)
+        finally:
+            self._ending = False
+            if waiting:
+                asyncio.get_running_loop().call_later(max(TICK_SECONDS, waiting[0][0] - now), self._end)

@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -47,3 +48,62 @@ def test_many_refusals_are_told_from_few() -> None:
     waiting = Calm(30)
     assert not any(waiting.count() for _ in range(calm.MANY))
     assert waiting.count()
+
+
+def test_one_that_raises_holds_up_no_other() -> None:
+    called: list[int] = []
+    unhandled: list[dict[str, Any]] = []
+
+    def broken() -> None:
+        raise RuntimeError("a bug")
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+        waiting = Calm(deadline=0.2)
+        for number in range(3):
+            waiting.wait(broken)
+            waiting.wait(partial(called.append, number))
+        await asyncio.sleep(0.02)  # so that this one is not due with the others
+        waiting.wait(partial(called.append, 3))
+        async with asyncio.timeout(10):
+            while len(called) < 4:
+                await asyncio.sleep(0.01)
+            waiting.wait(partial(called.append, 4))
+            while len(called) < 5:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert called == [0, 1, 2, 3, 4]
+    assert not unhandled
+
+
+def test_one_that_is_calm_again_at_once_needs_no_more_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[object] = []
+    rounds = 10
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def counted(*args: Any) -> asyncio.TimerHandle:
+            timers.append(args)
+            return call_later(*args)
+
+        monkeypatch.setattr(loop, "call_later", counted)
+        waiting = Calm(deadline=0.2)
+        done = loop.create_future()
+        left = rounds
+
+        def again() -> None:
+            nonlocal left
+            left -= 1
+            if left:
+                waiting.wait(again)
+            else:
+                done.set_result(None)
+
+        waiting.wait(again)
+        await done
+
+    asyncio.run(scenario())
+    assert len(timers) < 2 * rounds
