@@ -71,6 +71,9 @@ class Job(ABC):
 class Batcher:
     """Collects jobs and runs them together. Belongs to one event loop.
 
+    A job that is answered or fails may submit the next one of its connection before it returns. So no job is told
+    anything while jobs are taken from the queue or handed to the thread; what fails then is told in the next turn.
+
     Args:
         predict: encoded rows to predictions; called from the loop or from one thread; from both only while
             `call` is used.
@@ -166,12 +169,12 @@ class Batcher:
             raise _full(self._calls, wait)
         if self._calls and time.monotonic() + wait > job.deadline:
             raise _late(wait)
-        self._calls += 1
-        self._steps += steps
         loop = asyncio.get_running_loop()
         job.asked = time.monotonic()
-        self._arm(job, loop)
         called = loop.run_in_executor(self._started_thread(), self._called, job, function, steps)
+        self._calls += 1
+        self._steps += steps
+        self._arm(job, loop)
         called.add_done_callback(partial(self._answered, job, steps))
 
     def close(self) -> None:
@@ -217,16 +220,20 @@ class Batcher:
 
     def _run(self) -> None:
         """Run what waits, here or in the thread."""
-        if not self._takes_long():
-            batch, rows = self._take()
-            if batch:
-                try:
-                    prediction = self._timed(_taken(batch), rows, batch[0].asked)
-                except Exception as error:  # noqa: BLE001 - each request gets it
-                    self._fail(batch, error)
-                else:
-                    self._share(batch, prediction)
-        self._go_on()
+        try:
+            if not self._takes_long():
+                batch, rows = self._take()
+                if batch:
+                    try:
+                        prediction = self._timed(_taken(batch), rows, batch[0].asked)
+                    except Exception as error:  # noqa: BLE001 - each request gets it
+                        self._fail(batch, error)
+                    else:
+                        self._share(batch, prediction)
+        except Exception as error:  # noqa: BLE001 - a bug
+            self._fail_waiting(error)
+        finally:
+            self._go_on()
 
     def _go_on(self) -> None:
         """See to it that what waits is run."""
@@ -250,28 +257,36 @@ class Batcher:
     def _fill(self) -> None:
         """Hand to the thread what takes long; ahead of time what can grow no more, so that it is never idle meanwhile.
 
-        The loop takes long to come back to it when many requests are read, answered and refused.
+        The loop takes long to come back to it when many requests are read, answered and refused. Raises nothing: what
+        waits gets the error.
         """
-        while self._waiting and len(self._runs) < 2:
-            if self._runs and self._rows_waiting < self._most_rows:
-                return
-            if not self._runs and not self._takes_long():
-                return
-            batch, rows = self._take()
-            if not batch:
-                continue
-            try:
-                inputs = _taken(batch)
-            except Exception as error:  # noqa: BLE001 - each request gets it
-                self._fail(batch, error)
-                continue
-            loop = asyncio.get_running_loop()
-            if not self._runs:
-                for job in (*batch, *self._queue):
-                    self._arm(job, loop)
-            self._runs.append((batch, rows))
-            running = loop.run_in_executor(self._started_thread(), self._timed, inputs, rows, batch[0].asked)
-            running.add_done_callback(self._finish)
+        try:
+            while self._waiting and len(self._runs) < 2:
+                if self._runs and self._rows_waiting < self._most_rows:
+                    return
+                if not self._runs and not self._takes_long():
+                    return
+                batch, rows = self._take()
+                if not batch:
+                    return
+                self._hand_over(batch, rows)
+        except Exception as error:  # noqa: BLE001 - a bug
+            self._fail_waiting(error)
+
+    def _hand_over(self, batch: list[Job], rows: int) -> None:
+        """Let the thread run a batch."""
+        loop = asyncio.get_running_loop()
+        if not self._runs:
+            for job in (*batch, *self._queue):
+                self._arm(job, loop)
+        try:
+            asked = batch[0].asked
+            running = loop.run_in_executor(self._started_thread(), self._timed, _taken(batch), rows, asked)
+        except Exception as error:  # noqa: BLE001 - each request gets it
+            loop.call_soon(self._fail, batch, error)
+            return
+        self._runs.append((batch, rows))
+        running.add_done_callback(self._finish)
 
     def _started_thread(self) -> ThreadPoolExecutor:
         if self._thread is None:
@@ -279,8 +294,9 @@ class Batcher:
         return self._thread
 
     def _take(self) -> tuple[list[Job], int]:
-        """The jobs of the next run, and their rows; those that it would answer too late are failed instead."""
+        """The jobs of the next run, and their rows; those that it would answer too late are left out, and fail soon."""
         batch: list[Job] = []
+        late: list[Job] = []
         rows = 0
         most = self._most_rows
         queue = self._queue
@@ -288,17 +304,21 @@ class Batcher:
         answered = time.monotonic() + MARGIN * (self._run_seconds() + run)
         while queue:
             job = queue[0]
-            if job.waiting and job.timer is not None and job.deadline < answered:
-                self._expire(job)
-            elif job.waiting:
-                if batch and rows + job.rows > most:
+            if job.waiting:
+                if job.timer is not None and job.deadline < answered:
+                    late.append(job)
+                    self._rows_waiting -= job.rows
+                elif batch and rows + job.rows > most:
                     break
+                else:
+                    rows += job.rows
+                    batch.append(job)
                 job.waiting = False
                 self._waiting -= 1
-                rows += job.rows
-                batch.append(job)
             queue.popleft()
         self._rows_waiting -= rows
+        if late:
+            asyncio.get_running_loop().call_soon(self._expire, *late)
         return batch, rows
 
     def _timed(self, inputs: Inputs, rows: int, asked: float) -> Prediction:
@@ -313,13 +333,15 @@ class Batcher:
 
     def _finish(self, done: asyncio.Future[Prediction]) -> None:
         batch, _ = self._runs.popleft()
-        self._fill()
-        error = done.exception()
-        if isinstance(error, Exception):
-            self._fail(batch, error)
-        else:
-            self._share(batch, done.result())
-        self._go_on()
+        try:
+            self._fill()
+            error = done.exception()
+            if isinstance(error, Exception):
+                self._fail(batch, error)
+            else:
+                self._share(batch, done.result())
+        finally:
+            self._go_on()
 
     def _share(self, batch: list[Job], prediction: Prediction) -> None:
         first = 0
@@ -338,24 +360,29 @@ class Batcher:
         for job in batch:
             if not job.settled:
                 self._settle(job)
-                try:
-                    job.fail(error)
-                except Exception as failure:  # noqa: BLE001 - as above
-                    logs.get().error("answer_failed", exc_info=failure)
+                _tell(job, error)
+
+    def _fail_waiting(self, error: Exception) -> None:
+        """Fail all that waits: an error that is nobody's own would else come again with each turn."""
+        batch = [job for job in self._queue if job.waiting]
+        for job in batch:
+            job.waiting = False
+        self._queue.clear()
+        self._waiting = self._rows_waiting = 0
+        asyncio.get_running_loop().call_soon(self._fail, batch, error)
 
     def _arm(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         """Let the job fail at its deadline: only where a run leaves the loop does anything wait that long."""
         if job.timer is None and not job.settled:
             job.timer = loop.call_at(job.deadline, self._expire, job)
 
-    def _expire(self, job: Job) -> None:
-        self._settle(job)
-        wait = self._wait(0)
-        job.fail(
-            OverloadedError(
-                "There was no prediction before the deadline.", hint="Try again later.", retry_after=ceil(wait)
-            )
-        )
+    def _expire(self, *jobs: Job) -> None:
+        for job in jobs:
+            if not job.settled:
+                self._settle(job)
+                wait = self._wait(0)
+                message = "There was no prediction before the deadline."
+                _tell(job, OverloadedError(message, hint="Try again later.", retry_after=ceil(wait)))
 
     def _settle(self, job: Job) -> None:
         """Note that a job needs no answer any more."""
@@ -389,6 +416,14 @@ def _join(batch: list[Job]) -> Inputs:
         return as_inputs(list(chain.from_iterable(rows)))
     arrays = [as_inputs(part) for part in parts]
     return {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
+
+
+def _tell(job: Job, error: Exception) -> None:
+    """Let a job fail."""
+    try:
+        job.fail(error)
+    except Exception as failure:  # noqa: BLE001 - a bug; but all others are told, and the next run begins
+        logs.get().error("answer_failed", exc_info=failure)
 
 
 def _late(wait: float) -> OverloadedError:

@@ -3,7 +3,9 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -459,6 +461,181 @@ def test_before_its_rows_are_known_a_job_is_taken_to_be_like_those_that_wait(mon
         batcher.check(now + 15, rows=1)
         held.release.set()
         await asyncio.gather(first.got, second.got)
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+class Followed(Asked):
+    """A job of a connection with others behind it, which are submitted as soon as it has failed."""
+
+    def __init__(self, batcher: Batcher, followers: int) -> None:
+        super().__init__(rows(0), 1)
+        self.batcher = batcher
+        self.to_follow = followers
+        self.followers: list[Asked] = []
+
+    def fail(self, error: Exception) -> None:
+        super().fail(error)
+        self.followers = [ask(self.batcher, 10 + number) for number in range(self.to_follow)]
+
+
+@pytest.mark.parametrize("followers", [0, 1, 2, 3, 7])
+def test_requests_that_follow_a_late_one_are_all_answered(followers: int) -> None:
+    held = Held()
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=Cost(0, 0.05))  # two rows fill a run
+        first = ask(batcher, 1)
+        await held.started()
+        late = Followed(batcher, followers)
+        batcher.submit(late)
+        late._deadline = 0.0
+        others = [ask(batcher, 2), ask(batcher, 3), ask(batcher, 4)]  # with the thread, and so late is found out
+        with pytest.raises(OverloadedError, match="before the deadline"):
+            await asyncio.wait_for(late.got, 10)
+        assert len(late.followers) == followers
+        held.release.set()
+        asked = [first, *others, *late.followers]
+        answers = await asyncio.wait_for(asyncio.gather(*(job.got for job in asked)), 10)
+        assert [answer.values.tolist() for answer in answers[:4]] == [[1], [2], [3], [4]]
+        assert [answer.values.tolist() for answer in answers[4:]] == [[10 + number] for number in range(followers)]
+        assert (batcher._waiting, batcher._rows_waiting) == (0, 0)
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_late_request_whose_client_leaves_meanwhile_is_not_answered() -> None:
+    held = Held()
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=Cost(0, 0.05))
+        first = ask(batcher, 1)
+        await held.started()
+        late = ask(batcher, 2)
+        late._deadline = 0.0
+        others = [ask(batcher, 3), ask(batcher, 4)]
+        batcher.forget(late)
+        held.release.set()
+        await asyncio.gather(*(job.got for job in (first, *others)))
+        assert not late.got.done()
+        assert (batcher._waiting, batcher._rows_waiting) == (0, 0)
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("by_timer", [True, False], ids=["by its timer", "by a run"])
+def test_a_late_request_that_cannot_be_told_holds_up_no_other(by_timer: bool) -> None:
+    held = Held()
+    told: list[Exception] = []
+    unhandled: list[dict[str, Any]] = []
+
+    class Broken(Asked):
+        def fail(self, error: Exception) -> None:
+            told.append(error)
+            raise RuntimeError("a bug")
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+        batcher = Batcher(held, cost=Cost(0, 0.05))
+        first = ask(batcher, 1)
+        await held.started()
+        late = Broken(rows(2), 1, seconds=0.2 if by_timer else 60)
+        batcher.submit(late)
+        if not by_timer:
+            late._deadline = 0.0
+        others = [ask(batcher, 3), ask(batcher, 4)] if not by_timer else []
+        while not told:
+            await asyncio.sleep(0.001)
+        held.release.set()
+        others.append(ask(batcher, 5))
+        for job in (first, *others):
+            await asyncio.wait_for(job.got, 10)
+        batcher.close()
+
+    asyncio.run(scenario())
+    assert [type(error) for error in told] == [OverloadedError]
+    assert not unhandled
+
+
+class BrokenCost(Cost):
+    """Raises in the event loop, while it is told to."""
+
+    broken = False
+
+    def seconds(self, rows: int) -> float:
+        if self.broken and threading.current_thread() is threading.main_thread():
+            raise IndexError("list index out of range")
+        return super().seconds(rows)
+
+
+@pytest.mark.parametrize("cost", [0.0, 0.05], ids=["in the loop", "in the thread"])
+def test_an_error_of_the_batcher_itself_fails_what_waits_and_no_other(cost: float) -> None:
+    held = Held()
+
+    async def scenario() -> None:
+        costs = BrokenCost(0, cost)
+        batcher = Batcher(held, cost=costs)
+        if cost:
+            first = ask(batcher, 1)
+            await held.started()
+        waits = ask(batcher, 2)
+        costs.broken = True
+        held.release.set()
+        if cost:
+            assert (await asyncio.wait_for(first.got, 10)).values.tolist() == [1]
+        with pytest.raises(IndexError):
+            await asyncio.wait_for(waits.got, 10)
+        assert (batcher._waiting, batcher._rows_waiting) == (0, 0)
+        with pytest.raises(IndexError):
+            await asyncio.wait_for(ask(batcher, 3).got, 10)
+        costs.broken = False
+        assert (await asyncio.wait_for(ask(batcher, 4).got, 10)).values.tolist() == [4]
+        batcher.close()
+        assert batcher._thread is None
+
+    asyncio.run(scenario())
+
+
+class Reluctant(ThreadPoolExecutor):
+    """Has no thread for the first that asks."""
+
+    asked = 0
+
+    def submit(self, *args: Any, **named: Any) -> Future[Any]:
+        self.asked += 1
+        if self.asked == 1:
+            raise RuntimeError("can't start new thread")
+        return super().submit(*args, **named)
+
+
+def test_a_run_that_finds_no_thread_fails_and_the_next_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlplat.runtime.batcher.ThreadPoolExecutor", Reluctant)
+
+    async def scenario() -> None:
+        batcher = Batcher(doubling([]), cost=Cost(0, 0.1))
+        first = ask(batcher, 1)
+        with pytest.raises(RuntimeError, match="new thread"):
+            await asyncio.wait_for(first.got, 10)
+        assert (await asyncio.wait_for(ask(batcher, 2).got, 10)).values.tolist() == [4]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_finds_no_thread_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlplat.runtime.batcher.ThreadPoolExecutor", Reluctant)
+
+    async def scenario() -> None:
+        batcher = Batcher(doubling([]), cost=Cost(0, 0), max_waiting=1)
+        refused, job = Asked(rows(1), 1), Asked(rows(1), 1)
+        with pytest.raises(RuntimeError, match="new thread"):
+            batcher.call(refused, lambda: Prediction(np.zeros(1)), 1)
+        assert refused.timer is None
+        batcher.call(job, lambda: Prediction(np.zeros(1)), 1)
+        await asyncio.wait_for(job.got, 10)
         batcher.close()
 
     asyncio.run(scenario())
