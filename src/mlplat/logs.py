@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import sys
+import threading
 from typing import ClassVar, TextIO, cast
 
 from mlplat.without import without
@@ -61,6 +62,9 @@ class Dropping(io.TextIOBase):
     _cut: ClassVar[set[int]] = set()
     """The descriptors whose last line has no end, for others may write to the same one."""
 
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+    """Held from the look for room to the write, for another thread would take the room."""
+
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
@@ -79,7 +83,7 @@ class Dropping(io.TextIOBase):
 
     def offer(self, data: bytes) -> bool:
         """Write at most PIPE_BUF bytes, which a pipe that has room at all has room for; False if there is none now."""
-        with contextlib.suppress(OSError):  # the reader is gone
+        with self._lock, contextlib.suppress(OSError):  # the reader is gone
             if not self._poll.poll(0):
                 return False
             if self._descriptor in self._cut:

@@ -32,7 +32,8 @@ from mlplat.serve.limits import (
     refusal_by,
 )
 from mlplat.serve.protocols import JSON, Answer
-from mlplat.serve.service import LARGE_BYTES, Service
+from mlplat.serve.protocols.base import LARGE_BYTES
+from mlplat.serve.service import Service
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

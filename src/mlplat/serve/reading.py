@@ -8,7 +8,6 @@ from functools import partial
 from mlplat.errors import OverloadedError
 from mlplat.runtime.batcher import Job
 from mlplat.serve.protocols import Question
-from mlplat.serve.protocols.sizes import check_size as check_size  # noqa: PLC0414 - service.py has it from here
 
 MOST_READ = 256
 """So many large bodies may wait to be read; most are of less than 128 KiB and take some milliseconds."""

@@ -21,14 +21,12 @@ from mlplat.serve.keys import KeyRing, unauthorized
 from mlplat.serve.lifecycle import Lifecycle, Phase, Served
 from mlplat.serve.memory import give_back
 from mlplat.serve.protocols import Answer, Plain, Protocol, Question
-from mlplat.serve.reading import Reader, check_size
+from mlplat.serve.protocols.base import LARGE_BYTES
+from mlplat.serve.reading import Reader
 from mlplat.serve.targets import Probe, Target, Targets
 from mlplat.serve.traces import trace_fields
 
 Note = Callable[[Exchange, int, float], None]
-
-LARGE_BYTES = 128 * 1024
-"""A larger body is read in a thread, so that the loop answers others meanwhile."""
 
 BODIES_HELD = 8
 """So many bodies of the largest size may be on their way or wait to be read, all together."""
@@ -105,7 +103,7 @@ class Service:
             protocol = served.protocols[target.protocol]
             if served.batcher.strained:
                 served.batcher.check(exchange.deadline)  # what is too much is refused before it costs more
-            if head.coding is not None or len(exchange.body) > LARGE_BYTES:
+            if head.coding is not None or protocol.is_large(exchange):
                 decode = partial(self._decode, exchange, protocol)
                 self._reader.read(exchange, decode, partial(self._ask_read, exchange, served))
                 exchange.timer = asyncio.get_running_loop().call_at(exchange.deadline, self._late, exchange)
@@ -177,8 +175,8 @@ class Service:
         """Read a body, in a thread."""
         if exchange.head.coding is not None:
             exchange.body = inflate(exchange.body, exchange.head.coding, self._body_bytes)
-        if len(exchange.body) > LARGE_BYTES and protocol.is_json(exchange):
-            check_size(exchange.body, protocol.limits.max_rows, len(protocol.manifest.features.columns))
+        if len(exchange.body) > LARGE_BYTES:
+            protocol.check(exchange)
         return protocol.decode(exchange)
 
     def _ask_read(self, exchange: Exchange, served: Served, read: asyncio.Future[Question]) -> None:

@@ -81,6 +81,23 @@ def test_a_bomb_is_refused_before_it_is_made(iris: Running, item: bytes) -> None
     assert iris.predict(FLOWER).status_code == 200
 
 
+def test_so_is_one_of_any_protocol(trained: Path, start: Start) -> None:
+    running = start(str(trained), model="iris", version="v1").ready()
+    for path, item, media_type, status in (
+        ("/v2/models/iris/infer", b"[],", "application/octet-stream", 422),
+        ("/v2/models/iris/infer", b"[{}],", "application/octet-stream", 422),
+        ("/invocations", b"NaN", "application/json", 400),
+        ("/invocations", b"12,", "text/csv", 400),
+        ("/predict", b'"a":1,', "application/json", 422),
+    ):
+        body = b'{"inputs":[{"name":"input","shape":[1,4],"datatype":"FP32","data":[' + item * 600_000 + b"1]}]}"
+        headers = {"Content-Encoding": "gzip", "Content-Type": media_type}
+        if media_type == "application/octet-stream":
+            headers["Inference-Header-Content-Length"] = str(len(body))
+        answer = running.client.post(path, content=gzip.compress(body), headers=headers)
+        assert (answer.status_code, "expected at most" in answer.text) == (status, True)
+
+
 def test_a_bomb_of_millions_takes_no_memory(trained: Path, start: Start) -> None:
     running = start(str(trained), model="iris", version="v1").ready()
     body = gzip.compress(b'{"features":[' + b"1," * 8_000_000 + b"1]}")

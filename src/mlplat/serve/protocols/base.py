@@ -108,10 +108,6 @@ class Protocol(ABC):
             or (media_type.startswith(b"application/") and media_type.endswith(b"+json"))
         )
 
-    def is_json(self, request: Request) -> bool:  # noqa: ARG002 - a protocol may tell by it
-        """Whether a body is JSON as a whole, whose brackets make lists and objects."""
-        return True
-
     def is_large(self, request: Request) -> bool:
         """Whether reading a body takes so long that others would notice."""
         return len(request.body) > LARGE_BYTES

@@ -81,10 +81,6 @@ class MLflow(Protocol):
         self._example = f'{{"{INPUTS}": [[...{len(self._names)} values...]]}}'
         self._quick = _quick_decoder(manifest, limits)
 
-    def is_json(self, request: Request) -> bool:
-        """Whether it is JSON; in CSV a bracket is a character like others."""
-        return request.media_type != CSV
-
     def is_large(self, request: Request) -> bool:
         """Whether reading a body takes so long that others would notice."""
         return len(request.body) > (LARGE_CSV_BYTES if request.media_type == CSV else LARGE_BYTES)

@@ -85,10 +85,6 @@ class OpenInference(Protocol):
             msgspec.json.encode(manifest.version),
         )
 
-    def is_json(self, request: Request) -> bool:
-        """Whether there is no binary part, whose bytes may be any."""
-        return HEADER_LENGTH not in request.headers
-
     def check(self, request: Request) -> None:
         """Refuse a large body of too much JSON; the bytes that follow it are as large as they are.
 
