@@ -32,7 +32,8 @@ from mlplat.serve.rows import (
     summarize,
 )
 
-FLOWER = Features(columns=tuple(NumericColumn(name=name) for name in ("sepal", "petal", "stem")))
+from .protocols.manifests import FLOWER
+
 MIXED = Features(
     columns=(
         NumericColumn(name="age", fill=40.0),

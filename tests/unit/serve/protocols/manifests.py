@@ -3,9 +3,20 @@
 from datetime import UTC, datetime
 
 from mlplat.bundle.baseline import Baseline, Histogram
-from mlplat.bundle.features import Features
+from mlplat.bundle.features import BooleanColumn, CategoryColumn, DateColumn, Features, NumericColumn
 from mlplat.bundle.golden import Golden
 from mlplat.bundle.manifest import DataInfo, FileEntry, Label, Manifest, RecipeInfo, Signature, Task
+
+FLOWER = Features(columns=tuple(NumericColumn(name=name) for name in ("sepal", "petal", "stem")))
+MIXED = Features(
+    columns=(
+        NumericColumn(name="age", fill=40.0),
+        BooleanColumn(name="member"),
+        DateColumn(name="since"),
+        CategoryColumn(name="plan", categories=("basic", "pro"), missing=True),
+    )
+)
+SERIES = Features(columns=tuple(NumericColumn(name=f"lag_{i}") for i in (3, 2, 1)))
 
 
 def manifest_of(features: Features, task: Task = "classification", classes: tuple[Label, ...] = ("a", "b")) -> Manifest:

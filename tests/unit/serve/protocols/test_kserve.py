@@ -10,9 +10,6 @@ from hypothesis import strategies as st
 
 from mlplat.bundle.features import (
     TENSOR,
-    BooleanColumn,
-    CategoryColumn,
-    DateColumn,
     Features,
     NumericColumn,
     StringColumn,
@@ -23,19 +20,9 @@ from mlplat.bundle.prediction import Prediction
 from mlplat.errors import RequestError
 from mlplat.serve.protocols import KServe, Limits, Message, Question
 
-from .manifests import manifest_of
+from .manifests import FLOWER, MIXED, SERIES, manifest_of
 
-FLOWER = Features(columns=tuple(NumericColumn(name=name) for name in ("sepal", "petal", "stem")))
 ONE = Features(columns=(NumericColumn(name="x"),))
-MIXED = Features(
-    columns=(
-        NumericColumn(name="age", fill=40.0),
-        BooleanColumn(name="member"),
-        DateColumn(name="since"),
-        CategoryColumn(name="plan", categories=("basic", "pro"), missing=True),
-    )
-)
-SERIES = Features(columns=tuple(NumericColumn(name=f"lag_{i}") for i in (3, 2, 1)))
 LIMITS = Limits(max_rows=5, max_horizon=10)
 WIDE_LIMITS = Limits(max_rows=100, max_horizon=10)
 

@@ -28,9 +28,8 @@ from mlplat.errors import OverloadedError, RequestError
 from mlplat.serve.protocols import Limits, Message, MLflow, Question
 from mlplat.serve.protocols.mlflow import _as_json
 
-from .manifests import manifest_of
+from .manifests import FLOWER, SERIES, manifest_of
 
-FLOWER = Features(columns=tuple(NumericColumn(name=name) for name in ("sepal", "petal", "stem")))
 ONE = Features(columns=(NumericColumn(name="x", fill=7),))
 MIXED = Features(
     columns=(
@@ -40,7 +39,6 @@ MIXED = Features(
         CategoryColumn(name="plan", categories=("basic", "pro"), missing=True),
     )
 )
-SERIES = Features(columns=tuple(NumericColumn(name=f"lag_{i}") for i in (3, 2, 1)))
 LIMITS = Limits(max_rows=5, max_horizon=10)
 
 ROWS = [[1, 2, 3], [4, 5, 6]]

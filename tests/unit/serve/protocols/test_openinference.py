@@ -29,19 +29,9 @@ from mlplat.serve.protocols.framing import HEADER_LENGTH
 from mlplat.serve.protocols.outputs import label_datatype
 from mlplat.serve.protocols.tensors import DATATYPES, DTYPES, packed
 
-from .manifests import manifest_of
+from .manifests import FLOWER, MIXED, SERIES, manifest_of
 
-FLOWER = Features(columns=tuple(NumericColumn(name=name) for name in ("sepal", "petal", "stem")))
-MIXED = Features(
-    columns=(
-        NumericColumn(name="age", fill=40.0),
-        BooleanColumn(name="member"),
-        DateColumn(name="since"),
-        CategoryColumn(name="plan", categories=("basic", "pro"), missing=True),
-    )
-)
 NOTES = Features(columns=(NumericColumn(name="age"), StringColumn(name="note", missing=True)), layout="columns")
-SERIES = Features(columns=tuple(NumericColumn(name=f"lag_{i}") for i in (3, 2, 1)))
 LIMITS = Limits(max_rows=50, max_horizon=10)
 
 

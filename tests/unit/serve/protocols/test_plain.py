@@ -13,8 +13,6 @@ from mlplat.bundle.answers import label_text
 from mlplat.bundle.features import (
     TENSOR,
     BooleanColumn,
-    CategoryColumn,
-    DateColumn,
     Features,
     NumericColumn,
     as_inputs,
@@ -25,18 +23,8 @@ from mlplat.errors import RequestError
 from mlplat.serve.protocols import Limits, Message, Plain, Question
 from mlplat.serve.protocols.plain import MANY, MANY_FULL, ONE, ONE_BARE
 
-from .manifests import manifest_of
+from .manifests import FLOWER, MIXED, SERIES, manifest_of
 
-FLOWER = Features(columns=tuple(NumericColumn(name=name) for name in ("sepal", "petal", "stem")))
-MIXED = Features(
-    columns=(
-        NumericColumn(name="age", fill=40.0),
-        BooleanColumn(name="member"),
-        DateColumn(name="since"),
-        CategoryColumn(name="plan", categories=("basic", "pro"), missing=True),
-    )
-)
-SERIES = Features(columns=tuple(NumericColumn(name=f"lag_{i}") for i in (3, 2, 1)))
 LIMITS = Limits(max_rows=5, max_horizon=10)
 
 

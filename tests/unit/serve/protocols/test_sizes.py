@@ -2,15 +2,13 @@
 
 import pytest
 
-from mlplat.bundle.features import Features, NumericColumn
 from mlplat.errors import RequestError
 from mlplat.serve.protocols import KServe, Limits, Message, MLflow, OpenInference, Plain, Protocol
 from mlplat.serve.protocols.framing import HEADER_LENGTH
 from mlplat.serve.protocols.sizes import check_size
 
-from .manifests import manifest_of
+from .manifests import FLOWER, manifest_of
 
-FLOWER = Features(columns=tuple(NumericColumn(name=name) for name in ("sepal", "petal", "stem")))
 CSV = b"text/csv"
 
 
