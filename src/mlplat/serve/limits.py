@@ -87,11 +87,11 @@ def check_http(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
     """Refuse what the parser takes and RFC 9112 has a server refuse.
 
     Raises:
-        RequestError: 505 for another version of HTTP, 400 if the host is not named once (section 3.2), 501 for a transfer
-            coding besides chunks (section 6.1).
+        RequestError: 400 for another version of HTTP, a host that is not named once (section 3.2), or a transfer coding
+            besides chunks (section 6.1), of which nobody can tell where the body ends. No 5xx, as it is the client's doing.
     """
     if version not in {"1.0", "1.1"}:
-        raise RequestError("Found another version of HTTP, expected 1.1.", status=505, code="not_http")
+        raise RequestError("Found another version of HTTP, expected 1.1.", status=400, code="not_http")
     hosts = 0
     for name, value in headers:
         if name == b"host":
@@ -99,8 +99,8 @@ def check_http(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
         elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
             raise RequestError(
                 f"Found the transfer coding {value[:40].decode('latin-1')!r}, expected chunked.",
-                status=501,
-                code="not_implemented",
+                status=400,
+                code="not_http",
             )
     if hosts > 1 or (hosts == 0 and version == "1.1"):
         raise RequestError(f"Found {hosts} Host headers, expected one.", status=400, code="not_http")
