@@ -1,9 +1,9 @@
 """The types of columns that SQLite and PostgreSQL must keep alike."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text
 from sqlalchemy.types import TypeDecorator
 
@@ -38,18 +38,21 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Json(TypeDecorator[Any]):
-    """A value as JSON text. PostgreSQL's own types would refuse what a manifest may hold, such as the NUL character."""
+    """A value as JSON text, in ASCII and with numbers of any size.
+
+    PostgreSQL's own types would refuse what a manifest may hold, such as the NUL character.
+    """
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
         """To the database."""
-        return None if value is None else msgspec.json.encode(value, order="sorted").decode()
+        return None if value is None else json.dumps(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
         """From the database."""
-        return None if value is None else msgspec.json.decode(value)
+        return None if value is None else json.loads(value)
 
 
 def utc(moment: datetime) -> datetime:

@@ -1,12 +1,15 @@
 """What the tests of the registry share: a database of each kind, with the tables."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from sqlalchemy import event
 
 from mlplat.registry.database import Database
 from mlplat.registry.migrations import migrate
@@ -107,3 +110,35 @@ def database(url: str) -> Iterator[Database]:
 def store(tmp_path: Path) -> Store:
     """An empty store in a folder."""
     return open_store(str(tmp_path / "store"))
+
+
+Publish = Callable[..., Any]
+
+
+@pytest.fixture
+def publish(store: Store, draft: Callable[..., Any]) -> Publish:
+    """Publish a version into the store, past the registry: `publish("v1", model="iris", metrics={...})`."""
+
+    def put(version: str = "v1", *, model: str = "iris", contents: Any = None, **changes: Any) -> Any:
+        made = draft(version, model=model, contents=contents)
+        manifest = made.manifest.model_copy(update=changes)
+        store.publish(manifest, made.files)
+        return manifest
+
+    return put
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    """The statements that are executed within the block."""
+    seen: list[str] = []
+
+    def note(*args: Any) -> None:
+        seen.append(args[2])
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
+        seen[:] = [statement for statement in seen if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
