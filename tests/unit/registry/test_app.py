@@ -110,7 +110,7 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(client: Client) -> None:
     headers = {"Content-Type": "application/json"}
     for content in (b"", b"{", b"\xff", b'{"name": NaN}', b"[" * 200_000, b'{"name":' + b"1" * 5000 + b"}"):
         answer = client.post("/models", content=content, headers=headers)
-        assert (answer.status_code in {400, 422}, answer.json().keys()) == (True, {"error", "code"}), content[:20]
+        assert (answer.status_code, answer.json().keys()) == (422, {"error", "code"}), content[:20]
     large = b'{"name":"iris","description":"' + b"x" * edge.BODY_BYTES + b'"}'
     bodies: list[Any] = [large, iter([large[:1000], large[1000:]])]
     for content in bodies:
