@@ -58,6 +58,18 @@ class ConflictError(MlplatError):
     code = "conflict"
 
 
+class MovedError(ConflictError):
+    """An alias that no longer names what whoever wants to move it saw."""
+
+    code = "moved"
+
+
+class DeletedError(ConflictError):
+    """A version that was deleted; its name is never used again."""
+
+    code = "deleted"
+
+
 class StoreError(MlplatError):
     """The store cannot be read or written now: unreachable, read-only, full."""
 

@@ -4,6 +4,7 @@ from mlplat.store.aliases import UNCHECKED, Move
 from mlplat.store.cache import Cache
 from mlplat.store.prune import PruneReport, prune
 from mlplat.store.rollback import rollback
+from mlplat.store.tombstones import Tombstone
 from mlplat.store.transfer import pull, push
 from mlplat.store.versions import Store, open_store
 
@@ -13,6 +14,7 @@ __all__ = [
     "Move",
     "PruneReport",
     "Store",
+    "Tombstone",
     "open_store",
     "prune",
     "pull",

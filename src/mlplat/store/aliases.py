@@ -12,7 +12,7 @@ from uuid import uuid4
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from mlplat.bundle.names import Name
-from mlplat.errors import ConflictError, CorruptError
+from mlplat.errors import ConflictError, CorruptError, MovedError
 from mlplat.objects import Objects
 from mlplat.store import keys
 
@@ -91,17 +91,20 @@ class AliasLog:
         """All moves, the oldest first."""
         return [self.read(number) for number in self.numbers()]
 
-    def move(self, version: str, *, reason: str, by: str, expected: Expected, clock: Clock) -> Move:
+    def move(
+        self, version: str, *, reason: str, by: str, expected: Expected, clock: Clock, after: int | None = None
+    ) -> Move:
         """Add a move to `version`, or return the current one if it names that already.
 
         Raises:
-            ConflictError: if the alias does not name `expected`.
+            MovedError: if the alias does not name `expected`, or its last move is not the one numbered `after`.
         """
         for _ in range(ATTEMPTS):
             current = self.current()
             if current is not None and current.version == version:
                 return current
             self._expect(current, expected)
+            self._expect_number(current, after)
             move = following(current, self.alias, version, reason=reason, by=by, now=clock())
             if self._append(move):
                 return move
@@ -133,9 +136,17 @@ class AliasLog:
             return
         now = "names nothing yet" if current is None else f"names {named!r} since {current.at:%Y-%m-%d %H:%M:%S} UTC"
         wanted = "it must not exist yet" if expected is None else f"{expected!r} was expected"
-        raise ConflictError(
+        raise MovedError(
             f"The alias {self.alias!r} of {self.model!r} {now}; {wanted}.", hint="Nothing was moved; look again."
         )
+
+    def _expect_number(self, current: Move | None, after: int | None) -> None:
+        number = 0 if current is None else current.number
+        if after is not None and number != after:
+            raise MovedError(
+                f"The last move of the alias {self.alias!r} of {self.model!r} is number {number}, not {after}.",
+                hint="Nothing was moved; look again.",
+            )
 
 
 class _Stored(BaseModel):

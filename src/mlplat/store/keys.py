@@ -22,6 +22,11 @@ def move(model: str, alias: str, number: int) -> str:
     return f"{model}/aliases/{alias}/{number:08}.json"
 
 
+def tombstone(model: str, version: str) -> str:
+    """The key of the note that a version was deleted."""
+    return f"{model}/tombstones/{version}.json"
+
+
 def version_of(key: str) -> str | None:
     """The version whose manifest is at `key`; None for anything else that lies there."""
     name = key.rpartition("/")[2]

@@ -1,15 +1,15 @@
 """Removing old versions that nobody needs."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
 from mlplat.bundle.manifest import Manifest
-from mlplat.errors import NotFoundError, UsageError
+from mlplat.errors import ConflictError, NotFoundError, UsageError
 from mlplat.store import keys
 from mlplat.store.aliases import Move
 from mlplat.store.publishing import GRACE
-from mlplat.store.seal import seal
 from mlplat.store.versions import Store
 
 MONTH = timedelta(days=30)
@@ -33,7 +33,7 @@ def prune(
 ) -> PruneReport:
     """Remove versions that are older than `older_than` and that no alias names, or named in the last 30 days.
 
-    Manifests go first, files later, so a version is there whole or not at all. A file goes if no manifest names it and
+    A version that goes leaves a tombstone. Manifests go first, files later, so a version is there whole or not at all. A file goes if no manifest names it and
     it is older than a day: a younger one may be of a publisher who has not written the manifest yet. A publisher who
     finds an old file renews its date before relying on it, and looks again when the manifest is written; so both must
     stall for long at the worst moment for a file to be lost, and then `verify` and every reader say which.
@@ -52,8 +52,11 @@ def prune(
     """
     if keep is not None and keep < 0:
         raise UsageError("The number of versions to keep cannot be negative.")
+    deleted = store.deleted(model)
+    if not dry_run:
+        _finish(store, model, deleted)
     manifests = _manifests(store, model)
-    if not manifests:
+    if not manifests and not deleted:
         raise NotFoundError(f"There is no model {model!r} in {store.url}.")
     now = store.clock()
     newest = sorted(manifests.values(), key=lambda m: (m.created_at, keys.natural(m.version)))
@@ -99,19 +102,19 @@ def recently(history: list[Move], since: datetime) -> set[str]:
 
 
 def _remove(store: Store, manifest: Manifest) -> bool:
-    """Remove a manifest; put it back if an alias was moved to it at the same moment."""
-    key = keys.manifest(manifest.model, manifest.version)
-    if _is_current(store, manifest):
-        return False
-    store.objects.delete(key)
-    if _is_current(store, manifest):
-        store.objects.put_if_absent(key, seal(manifest))
+    """Delete a version, unless an alias was moved to it at the same moment."""
+    try:
+        store.delete(manifest.model, manifest.version, by="prune", reason="old, and named by no alias")
+    except ConflictError:
         return False
     return True
 
 
-def _is_current(store: Store, manifest: Manifest) -> bool:
-    return any(move.version == manifest.version for move in store.aliases(manifest.model).values())
+def _finish(store: Store, model: str, deleted: list[str]) -> None:
+    """Remove the manifests of versions whose deletion was killed half-way."""
+    for version in set(deleted) & set(store.versions(model)):
+        with suppress(ConflictError):
+            store.delete(model, version, by="prune", reason="")
 
 
 def _unneeded(store: Store, model: str, left: list[Manifest], now: datetime) -> dict[str, int]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mlplat.bundle import names
 from mlplat.bundle.manifest import FileEntry, Manifest
-from mlplat.errors import ConflictError, CorruptError, UsageError
+from mlplat.errors import ConflictError, CorruptError, DeletedError, UsageError
 from mlplat.objects import Objects
 from mlplat.objects.files import CHUNK
-from mlplat.store import keys
+from mlplat.store import keys, tombstones
 from mlplat.store.content import hash_of
 from mlplat.store.seal import seal
 
@@ -27,11 +27,13 @@ def publish(objects: Objects, manifest: Manifest, files: Mapping[str, Path]) -> 
         names.check(name, what)
     _check_files(manifest, files)
     key, data = keys.manifest(manifest.model, manifest.version), seal(manifest)
+    tombstones.refuse(objects, manifest.model, manifest.version)
     if objects.size(key) is None:
         for name, path in files.items():
             _put_file(objects, manifest.model, manifest.files[name], path)
         if objects.put_if_absent(key, data):
             _complete(objects, manifest, files)
+            _refuse_deleted(objects, manifest)
             return
     if objects.get(key) != data:
         raise ConflictError(
@@ -40,6 +42,15 @@ def publish(objects: Objects, manifest: Manifest, files: Mapping[str, Path]) -> 
             hint="Choose a new version.",
         )
     _complete(objects, manifest, files)
+
+
+def _refuse_deleted(objects: Objects, manifest: Manifest) -> None:
+    """Take back a manifest that a stalled publisher wrote after another one's, which was deleted meanwhile."""
+    try:
+        tombstones.refuse(objects, manifest.model, manifest.version)
+    except DeletedError:
+        objects.delete(keys.manifest(manifest.model, manifest.version))
+        raise
 
 
 def _check_files(manifest: Manifest, files: Mapping[str, Path]) -> None:

@@ -7,10 +7,11 @@ from mlplat.bundle import names
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import CorruptError, MlplatError, NotFoundError, UsageError
 from mlplat.objects import Objects, open_objects
-from mlplat.store import content, keys
+from mlplat.store import content, keys, tombstones
 from mlplat.store.aliases import UNCHECKED, AliasLog, Clock, Expected, Move, utc_now
 from mlplat.store.publishing import publish
 from mlplat.store.seal import unseal
+from mlplat.store.tombstones import Tombstone
 
 
 def open_store(url: str, *, create: bool = True) -> "Store":
@@ -76,9 +77,43 @@ class Store:
 
         Raises:
             ConflictError: if the version exists and is not this very one.
+            DeletedError: if it was deleted; its name is not used again.
             CorruptError: if a file does not have the hash that the manifest says; nothing is written then.
         """
         publish(self.objects, manifest, files)
+
+    def delete(self, model: str, version: str, *, by: str, reason: str) -> Tombstone:
+        """Delete a version for good: a tombstone says so, and its name is not used again. Its files go with `prune`.
+
+        Doing it twice is doing it once; the first tombstone stays.
+
+        Args:
+            model: whose version.
+            version: must exist, or have been deleted.
+            by: who, for people.
+            reason: why, for people.
+
+        Raises:
+            NotFoundError: if there never was such a version.
+            ConflictError: if an alias names it.
+        """
+        names.check(model, "model")
+        try:
+            return tombstones.delete(
+                self.objects, model, names.check(version, "version"), by=by, reason=reason, clock=self.clock
+            )
+        except NotFoundError as error:
+            raise self._no_version(model, version) from error
+
+    def tombstone(self, model: str, version: str) -> Tombstone | None:
+        """Who deleted a version, when and why; None if nobody did."""
+        return tombstones.read(self.objects, names.check(model, "model"), names.check(version, "version"))
+
+    def deleted(self, model: str) -> list[str]:
+        """The versions of a model that were deleted."""
+        names.check(model, "model")
+        found = map(keys.version_of, self.objects.list(f"{model}/tombstones"))
+        return sorted((version for version in found if version is not None), key=keys.natural)
 
     def read_file(self, manifest: Manifest, name: str) -> bytes:
         """The bytes of a file of a version, verified.
@@ -125,7 +160,15 @@ class Store:
         return moves
 
     def move(
-        self, model: str, alias: str, version: str, *, reason: str, by: str, expected: Expected = UNCHECKED
+        self,
+        model: str,
+        alias: str,
+        version: str,
+        *,
+        reason: str,
+        by: str,
+        expected: Expected = UNCHECKED,
+        after: int | None = None,
     ) -> Move:
         """Let an alias name a version; if it does already, nothing is written and its last move is returned.
 
@@ -136,15 +179,22 @@ class Store:
             reason: why, for people.
             by: who, for people.
             expected: what the alias must name now; None if it must not exist yet.
+            after: the number of the move that must be the last one now, whatever it named.
 
         Raises:
             NotFoundError: if there is no such version.
-            ConflictError: if the alias does not name `expected`, or someone else was faster.
+            MovedError: if the alias does not name `expected`, or someone else was faster.
         """
         log = self._log(model, alias)
-        if self.objects.size(keys.manifest(model, names.check(version, "version"))) is None:
-            raise self._no_version(model, version)
-        return log.move(version, reason=reason, by=by, expected=expected, clock=self.clock)
+        key = keys.manifest(model, names.check(version, "version"))
+        try:
+            manifest = self.objects.get(key)
+        except NotFoundError as error:
+            raise self._no_version(model, version) from error
+        move = log.move(version, reason=reason, by=by, expected=expected, after=after, clock=self.clock)
+        if self.objects.size(key) is None:  # deleted at the same moment
+            tombstones.restore(self.objects, model, version, manifest)
+        return move
 
     def stay(self, model: str, alias: str, *, reason: str, by: str) -> None:
         """Say in the history of an alias why it was not moved; nothing is written where it does not exist."""
@@ -165,6 +215,11 @@ class Store:
         return AliasLog(self.objects, names.check(model, "model"), names.check(alias, "alias"))
 
     def _no_version(self, model: str, version: str) -> MlplatError:
+        if (tombstone := self.tombstone(model, version)) is not None:
+            when = (
+                f"on {tombstone.at:%Y-%m-%d} by {tombstone.by or 'someone'} ({tombstone.reason or 'without a reason'})"
+            )
+            return NotFoundError(f"The version {version!r} of {model!r} was deleted {when}.")
         if versions := self.versions(model):
             return NotFoundError(f"There is no version {version!r} of {model!r}.", hint=f"It has {_some(versions)}.")
         return self._no_model(model)

@@ -1,0 +1,89 @@
+"""The audit log: a line for every write, in the transaction of the write itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select
+
+from mlplat.registry.access import Caller
+from mlplat.registry.bodies import Change, Page
+from mlplat.registry.entries import short
+from mlplat.registry.keyset import Slice, Sort, page
+from mlplat.registry.tables import TAG, audit
+from mlplat.store.aliases import utc_now
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who writes, and in which request."""
+
+    caller: Caller
+    request_id: str | None = None
+
+    def note(
+        self,
+        connection: Connection,
+        action: str,
+        *,
+        model: str | None = None,
+        target: str | None = None,
+        before: Any = None,
+        after: Any = None,
+    ) -> None:
+        """Write a line.
+
+        Args:
+            connection: in whose transaction.
+            action: such as `version.create`.
+            model: that was changed.
+            target: what of it: a version, an alias; or the id of a key.
+            before: what was there, as JSON.
+            after: what is there now, as JSON.
+        """
+        connection.execute(
+            insert(audit).values(
+                at=utc_now(),
+                who=short(self.caller.name, TAG),
+                role=self.caller.role,
+                action=action,
+                model=model,
+                target=target,
+                before=before,
+                after=after,
+                request_id=self.request_id,
+            )
+        )
+
+
+def list_changes(
+    connection: Connection,
+    part: Slice,
+    *,
+    model: str | None = None,
+    who: str | None = None,
+    action: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Page[Change]:
+    """A page of the audit log, the newest first; `since` is part of it, `until` is not.
+
+    Raises:
+        RequestError: if the cursor is none.
+    """
+    wanted = [
+        column == value
+        for column, value in ((audit.c.model, model), (audit.c.who, who), (audit.c.action, action))
+        if value is not None
+    ]
+    if since is not None:
+        wanted.append(audit.c.at >= since)
+    if until is not None:
+        wanted.append(audit.c.at < until)
+    sort = Sort("-id", audit.c.id, audit.c.id, int)
+    return page(connection, select(audit).where(*wanted), sort, part, _changes)
+
+
+def _changes(rows: Sequence[Row[Any]]) -> list[Change]:
+    return [Change.model_validate(row, from_attributes=True) for row in rows]

@@ -1,0 +1,95 @@
+"""A create that is sent twice is done once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+import pytest
+from sqlalchemy import update
+
+from mlplat.errors import ConflictError, RequestError
+from mlplat.registry import tables
+from mlplat.registry.database import Database
+from mlplat.registry.idempotency import GIVEN_UP, Answer, forget_old, once
+
+
+class Act:
+    """Answers, and counts how often."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def __call__(self) -> Answer:
+        self.done += 1
+        return Answer(201, f'{{"number":{self.done}}}')
+
+
+def test_the_second_time_the_first_answer_is_given(database: Database) -> None:
+    act = Act()
+    first = once(database, "ann", "k1", b"same", act)
+    second = once(database, "ann", "k1", b"same", act)
+    assert (act.done, first.repeated, second.repeated) == (1, False, True)
+    assert (second.status, second.body) == (first.status, first.body)
+
+
+def test_keys_are_of_their_caller_and_none_is_no_key(database: Database) -> None:
+    act = Act()
+    for who, key in (("ann", "k1"), ("bob", "k1"), ("ann", "k2"), ("ann", None), ("ann", None)):
+        once(database, who, key, b"same", act)
+    assert act.done == 5
+
+
+def test_a_key_for_another_request_is_refused(database: Database) -> None:
+    act = Act()
+    once(database, "ann", "k1", b"one", act)
+    with pytest.raises(RequestError) as caught:
+        once(database, "ann", "k1", b"two", act)
+    assert (caught.value.status, caught.value.code, act.done) == (422, "idempotency_mismatch", 1)
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "ü", "a\0", "x" * 256])
+def test_what_is_no_key_is_refused(database: Database, key: str) -> None:
+    with pytest.raises(RequestError):
+        once(database, "ann", key, b"", Act())
+
+
+def test_what_failed_is_done_again(database: Database) -> None:
+    def fail() -> Answer:
+        raise ConflictError("no")
+
+    with pytest.raises(ConflictError):
+        once(database, "ann", "k1", b"same", fail)
+    assert once(database, "ann", "k1", b"same", Act()).status == 201
+
+
+def test_two_at_once_are_done_once(database: Database) -> None:
+    entered, leave = Event(), Event()
+
+    def slow() -> Answer:
+        entered.set()
+        leave.wait(30)
+        return Answer(201, "{}")
+
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(once, database, "ann", "k1", b"same", slow)
+        entered.wait(30)
+        with pytest.raises(RequestError) as caught:
+            once(database, "ann", "k1", b"same", Act())
+        leave.set()
+        assert first.result().status == 201
+    assert (caught.value.status, caught.value.code) == (409, "in_progress")
+
+
+def test_a_request_that_was_killed_does_not_stand_in_the_way_for_ever(database: Database) -> None:
+    def killed() -> Answer:
+        with database.write() as connection:
+            connection.execute(update(tables.idempotency).values(at=datetime.now(UTC) - GIVEN_UP))
+        return once(database, "ann", "k1", b"same", Act())
+
+    assert once(database, "ann", "k1", b"same", killed).status == 201
+
+
+def test_old_keys_are_forgotten(database: Database) -> None:
+    once(database, "ann", "k1", b"same", Act())
+    assert forget_old(database, datetime.now(UTC)) == 0
+    assert forget_old(database, datetime.now(UTC) + timedelta(days=1, seconds=1)) == 1
