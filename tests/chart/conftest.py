@@ -76,6 +76,12 @@ def of(objects: list[Object], kind: str, ending: str = "") -> list[Object]:
     return [each for each in objects if each["kind"] == kind and each["metadata"]["name"].endswith(ending)]
 
 
+def labelled(objects: list[Object], kind: str, component: str) -> list[Object]:
+    """The objects of a kind that are of a component."""
+    label = "app.kubernetes.io/component"
+    return [each for each in of(objects, kind) if each["metadata"]["labels"][label] == component]
+
+
 def pod_templates(objects: list[Object]) -> list[tuple[str, Object]]:
     """Each pod that the objects would make: whose, and its metadata and spec."""
     found = []

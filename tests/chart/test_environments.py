@@ -10,7 +10,12 @@ import pytest
 from .conftest import ROOT, Render, environments, named, one, read
 
 FILES = named(environments())
-COMPOSED = [("production", "prometheus-operator"), ("minikube", "forecast"), ("staging", "retraining")]
+COMPOSED = [
+    ("production", "prometheus-operator"),
+    ("minikube", "forecast"),
+    ("staging", "retraining"),
+    ("production", "registry"),
+]
 
 
 def leaves(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -47,9 +52,14 @@ def merged(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_minikube_is_reached_at_its_port(render: Render) -> None:
-    service = one(render(ROOT / "values" / "minikube.yaml"), "Service")
-    assert service["spec"]["type"] == "NodePort"
-    assert service["spec"]["ports"][0]["nodePort"] == 30080
+    values = read(ROOT / "values" / "minikube.yaml")
+    for objects, ending, port in (
+        (render(values), "ml-platform", 30080),
+        (render(merged(values, {"registry": {"enabled": True}})), "ml-platform-registry", 30800),
+    ):
+        service = one(objects, "Service", ending)
+        assert service["spec"]["type"] == "NodePort"
+        assert service["spec"]["ports"][0]["nodePort"] == port
 
 
 def test_production_survives_a_lost_node(render: Render) -> None:

@@ -9,6 +9,7 @@ from .conftest import Render, of, one
 ALL = {
     "model": {"version": "", "alias": "champion"},
     "training": {"retraining": {"enabled": True}},
+    "registry": {"enabled": True, "serviceAccount": {"create": True}},
     "auth": {"enabled": True, "keys": {"a": "b"}},
     "policies": {"networkPolicy": {"enabled": True}},
     "monitoring": {"dashboard": {"enabled": True}},
@@ -45,6 +46,17 @@ def test_the_name_of_a_serving_pod_is_never_cut_and_the_alerts_match_it(render: 
     assert re.fullmatch(pattern, f"{prefix}x2k7z")
     assert re.fullmatch(pattern, f"{name}-7d9f-x2k7z")
     assert not re.fullmatch(pattern, f"{name}-eu-5d8f7c9b4d-x2k7z"), "a pod of another release"
+
+
+@pytest.mark.parametrize("length", [1, 37, 38, 46, 53])
+def test_the_name_of_a_pod_of_the_registry_is_never_cut_and_is_none_of_serving(render: Render, length: int) -> None:
+    values = {"registry": {"enabled": True}, "monitoring": {"prometheusRule": {"enabled": True}}}
+    objects = render(values, name="r" * length)
+    prefix = f"{one(objects, 'Deployment', '-registry')['metadata']['name']}-5d8f7c9b4d-"
+    assert len(prefix) <= 58
+    [group] = one(objects, "PrometheusRule")["spec"]["groups"]
+    [pattern] = set(re.findall(r'pod=~"([^"]+)"', str(group["rules"])))
+    assert not re.fullmatch(pattern, f"{prefix}x2k7z")
 
 
 def test_a_long_name_keeps_its_suffix_and_tells_releases_apart(render: Render) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from .conftest import CHART, Render, environments, named, of, one, pod_templates, read, toggles
+from .conftest import CHART, Render, environments, labelled, named, of, one, pod_templates, read, toggles
 
 OLDEST, NEWEST = "1.27", "1.37"
 OTHERS = {"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1"}
@@ -86,7 +86,8 @@ def test_pods_have_no_label_or_annotation_that_changes_with_the_chart(render: Re
             continue
         labels = template["metadata"]["labels"]
         assert {"app.kubernetes.io/version", "helm.sh/chart"} & set(labels) == set(), whose
-        assert {"component", "model-name"} <= set(labels), whose
+        assert "component" in labels, whose
+        assert ("model-name" in labels) == (labels["component"] != "registry"), whose  # which is of no model
 
 
 @pytest.mark.parametrize("values", EVERY)
@@ -96,8 +97,9 @@ def test_selectors_select_their_pods_and_hold_nothing_else(render: Render, value
         selector = deployment["spec"]["selector"]["matchLabels"]
         assert set(selector) == {f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")}
         assert selector.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+        component = deployment["metadata"]["labels"]["app.kubernetes.io/component"]
         for kind in ("Service", "PodDisruptionBudget"):
-            for each in of(objects, kind):
+            for each in labelled(objects, kind, component):
                 assert each["spec"]["selector"].get("matchLabels", each["spec"]["selector"]) == selector
 
 
@@ -166,10 +168,13 @@ EMPTY = [
     "serving.httpRoute.hostnames", "serving.autoscaling.metrics", "serving.autoscaling.behavior", "batch.extraArgs",
     "auth.keys", "policies.networkPolicy.storeTo", "policies.networkPolicy.identityCIDRs",
     "policies.networkPolicy.extraEgress", "monitoring.serviceMonitor.labels", "monitoring.prometheusRule.labels",
-    "serviceAccount.annotations",
+    "serviceAccount.annotations", "store.keys.existingSecret", "registry.replicas", "registry.database.existingSecret",
+    "registry.adminKey.existingSecret", "registry.service.annotations", "registry.serviceAccount.annotations",
+    "registry.serviceAccount.name", "registry.priorityClassName", "registry.affinity",
+    "policies.networkPolicy.registryFrom", "policies.networkPolicy.databaseTo",
     *(
         f"{component}.{key}"
-        for component in ("serving", "training", "batch")
+        for component in ("serving", "training", "batch", "registry")
         for key in (
             "nodeSelector", "tolerations", "extraEnv", "extraEnvFrom", "extraVolumes", "extraVolumeMounts",
             "podAnnotations", "podLabels",
@@ -187,6 +192,7 @@ def test_null_is_as_good_as_empty(render: Render, key: str) -> None:
         "training": {"gpu": {"count": 1}},
         "serving": {"ingress": {"enabled": True}, "httpRoute": {"enabled": True, "parentRefs": [{"name": "g"}]}},
         "batch": {"enabled": True},
+        "registry": {"enabled": True, "serviceAccount": {"create": True}},
         "policies": {"networkPolicy": {"enabled": True, "allowFrom": [{"podSelector": {}}]}},
         "monitoring": {kind: {"enabled": True} for kind in ("serviceMonitor", "prometheusRule", "dashboard")},
     }
@@ -200,7 +206,8 @@ def test_null_is_as_good_as_empty(render: Render, key: str) -> None:
 
 
 def test_without_resources_pods_ask_for_none(render: Render) -> None:
-    values = {component: {"enabled": True, "resources": None} for component in ("serving", "training", "batch")}
+    components = ("serving", "training", "batch", "registry")
+    values = {component: {"enabled": True, "resources": None} for component in components}
     for whose, template in pod_templates(render(values)):
         [container] = template["spec"]["containers"]
         assert container["resources"] == {} or whose.startswith("Pod/"), whose

@@ -8,6 +8,9 @@ import pytest
 from .conftest import CHART, Render
 
 URL = {"url": "s3://models/x"}
+KEYS = {"existingSecret": "registry-keys"}
+POSTGRES = {"enabled": True, "database": {"existingSecret": "postgres"}}
+OPEN = {"store": {"through": "registry"}, "registry": {"enabled": True, "open": True}}
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a number as version", {"model": {"version": 2}}, "use --set-string model.version=2"),
     ("version and alias", {"model": {"alias": "champion"}}, "both set"),
@@ -183,6 +186,104 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         r"serving\.resources\.requests\.cpu is not set",
     ),
     (
+        "a key in the URL",
+        {"store": {"url": "https://me:secret@registry.example.com/models"}},
+        r"set store\.keys\.existingSecret",
+    ),
+    ("through no registry", {"store": {"through": "registry", "keys": KEYS}}, r"set registry\.enabled=true, or name"),
+    (
+        "a registry before a registry",
+        {"store": {"url": "http://registry.other"}, "registry": POSTGRES},
+        r"\(http://registry\.other\) is a registry, .*set store\.url to the store itself",
+    ),
+    (
+        "keys that nothing asks for",
+        {"store": {**URL, "keys": KEYS}, "registry": POSTGRES},
+        r"set store\.through=registry, or store\.keys",
+    ),
+    (
+        "no key for a registry that asks for one",
+        {"store": {"through": "registry"}, "registry": {"enabled": True}},
+        r"set store\.keys\.existingSecret .* or for a first try registry\.open=true",
+    ),
+    (
+        "a key for an open door",
+        {"registry": {"enabled": True, "open": True, "adminKey": {"existingSecret": "a"}}},
+        r"registry\.adminKey would protect nothing",
+    ),
+    (
+        "SQLite for two",
+        {"registry": {"enabled": True, "replicas": 2}},
+        r"registry\.replicas is 2, and SQLite is for one: set registry\.database\.existingSecret",
+    ),
+    (
+        "SQLite without a claim",
+        {"store": URL, "registry": {"enabled": True}},
+        r"no claim to keep it on since store\.url is set: set registry\.database\.existingSecret",
+    ),
+    (
+        "uploads that do not fit",
+        {"registry": {"enabled": True, "uploadsSize": "5G"}},
+        r"registry\.uploadsSize \(5G\) is under registry\.settings\.maxUploadBytes \(5368709120\)",
+    ),
+    (
+        "one port for two",
+        {
+            "serving": {"service": {"type": "NodePort", "nodePort": 30080}},
+            "registry": {"enabled": True, "service": {"type": "NodePort", "nodePort": 30080}},
+        },
+        r"nodePort are both 30080",
+    ),
+    (
+        "training data on a claim that only the registry has",
+        OPEN | {"model": {"data": "/models/rows.csv"}},
+        r"model\.data \(/models/rows\.csv\) is on the claim.*by training\.extraVolumes",
+    ),
+    (
+        "batch input on a claim that only the registry has",
+        OPEN | {"batch": {"enabled": True, "input": "file:///models/in", "output": "s3://b/$(JOB_NAME)"}},
+        r"batch\.input \(file:///models/in\) is on the claim.*by batch\.extraVolumes",
+    ),
+    (
+        "batch output on a claim that only the registry has",
+        OPEN | {"batch": {"enabled": True, "output": "/models/$(JOB_NAME)"}},
+        r"batch\.output \(/models/\$\(JOB_NAME\)\) is on the claim",
+    ),
+    (
+        "batch with nowhere to write beside a registry",
+        OPEN | {"batch": {"enabled": True}},
+        r"since store\.through is registry: set batch\.output to a URL",
+    ),
+    (
+        "a registry behind a closed network",
+        {
+            "policies": {"networkPolicy": {"enabled": True}},
+            "registry": {"enabled": True, "service": {"type": "NodePort"}},
+        },
+        r"registry\.service\.type=NodePort would lead nowhere: set policies\.networkPolicy\.registryFrom",
+    ),
+    (
+        "a database set twice",
+        {"registry": {"enabled": True, "extraEnv": [{"name": "MLPLAT_DATABASE", "value": "x"}]}},
+        r"registry\.extraEnv holds MLPLAT_DATABASE",
+    ),
+    (
+        "a registry that the range refuses",
+        {
+            "policies": {"limitRange": {"enabled": True}},
+            "registry": {"enabled": True, "resources": {"limits": {"memory": "2Gi"}}},
+        },
+        r"registry\.resources\.limits\.memory \(2Gi\) is over",
+    ),
+    (
+        "a quota without room for the registry",
+        {
+            "policies": {"resourceQuota": {"enabled": True, "cpu": "700m"}},
+            "registry": POSTGRES,
+        },
+        r"cpu \(700m\) is too small: registry 3 x 100m \+ serving 2 x 100m \+ training 1 x 250m",
+    ),
+    (
         "memory in no unit",
         {"policies": {"resourceQuota": {"enabled": True, "memory": "4GB"}}},
         "4GB is no amount of memory",
@@ -211,6 +312,24 @@ def test_an_alias_may_stand_beside_a_version_of_null(render: Render) -> None:
 )
 def test_runs_that_are_told_apart_are_fine(render: Render, apart: dict[str, object]) -> None:
     assert render({"batch": {"enabled": True, "schedule": "* * * * *", "output": "/models/out.csv", **apart}})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": {"data": "s3://b/rows.csv"}},
+        {
+            "model": {"data": "/models/rows.csv"},
+            "training": {"extraVolumeMounts": [{"name": "a", "mountPath": "/models"}]},
+        },
+        {"model": {"data": "/models/rows.csv"}, "training": {"enabled": False}},
+        {"training": {"extraEnv": [{"name": "AWS_REGION", "value": "b"}]}},
+        {"serving": {"spread": {"nodes": True}, "podDisruptionBudget": {"enabled": True}}},
+    ],
+)
+def test_what_does_not_need_the_claim_is_fine_beside_a_registry(render: Render, values: dict[str, Any]) -> None:
+    store = {"store": {"through": "registry", "env": {"AWS_REGION": "a"}}}
+    assert render(OPEN | store | values)
 
 
 def test_every_refusal_is_tested() -> None:

@@ -14,6 +14,16 @@ from .conftest import CHART, Object, Render, container, environment, of, one, po
 ALIAS: dict[str, Any] = {"model": {"version": "", "alias": "champion"}}
 RETRAINING: dict[str, Any] = ALIAS | {"training": {"retraining": {"enabled": True}}}
 URL: dict[str, Any] = {"store": {"url": "s3://models/x", "existingSecret": "s3"}}
+POSTGRES: dict[str, Any] = {"registry": {"enabled": True, "database": {"existingSecret": "postgres"}}}
+THROUGH: dict[str, Any] = {
+    "store": {
+        "url": "s3://models/x",
+        "existingSecret": "s3",
+        "env": {"AWS_SECRET_ACCESS_KEY": "not-a-secret"},
+        "through": "registry",
+        "keys": {"existingSecret": "registry-keys"},
+    }
+}
 
 
 def kinds(objects: list[Object]) -> set[str]:
@@ -40,6 +50,7 @@ def test_by_default_there_is_what_trains_and_serves_and_nothing_else(render: Ren
         ({"policies": {"networkPolicy": {"enabled": True}}}, "NetworkPolicy"),
         ({"auth": {"enabled": True, "keys": {"a": "b"}}}, "Secret"),
         ({"monitoring": {"serviceMonitor": {"enabled": True}}}, "ServiceMonitor"),
+        (URL | POSTGRES, "PodDisruptionBudget"),
         ({"monitoring": {"prometheusRule": {"enabled": True}}}, "PrometheusRule"),
     ],
 )
@@ -299,6 +310,89 @@ class TestAuth:
         assert "--api-keys-path" not in container(render(), "Pod")["args"]
 
 
+class TestRegistry:
+    def test_it_is_off_by_default_and_alone_when_it_is_on(self, render: Render) -> None:
+        """Serving and training are as they were until they are told to go through it."""
+        plain, beside = render(), render({"registry": {"enabled": True}})
+        assert [each for each in beside if each in plain] == plain
+        added = [each for each in beside if each not in plain]
+        assert sorted(each["kind"] for each in added) == ["ConfigMap", "Deployment", "Service"]
+        assert {each["metadata"]["labels"]["app.kubernetes.io/component"] for each in added} == {"registry"}
+
+    def test_only_the_registry_has_what_opens_the_store(self, render: Render) -> None:
+        batch = {"batch": {"enabled": True, "output": "s3://b/$(JOB_NAME)"}}
+        holders = [
+            whose
+            for whose, template in pod_templates(render(THROUGH | POSTGRES | RETRAINING | batch))
+            if "'s3'" in str(template) or "AWS_" in str(template) or "s3://models" in str(template)
+        ]
+        assert holders == ["Deployment/ml-platform-registry"]
+
+    def test_only_the_registry_has_the_database_and_the_key_of_the_admin(self, render: Render) -> None:
+        registry = POSTGRES["registry"] | {"adminKey": {"existingSecret": "admin"}}
+        for secret in ("postgres", "admin"):
+            holders = [
+                whose
+                for whose, template in pod_templates(render(THROUGH | {"registry": registry}))
+                if f"'{secret}'" in str(template)
+            ]
+            assert holders == ["Deployment/ml-platform-registry"]
+
+    def test_only_the_registry_mounts_the_claim_and_only_it_is_tied_to_a_node(self, render: Render) -> None:
+        objects = render({"store": {"through": "registry"}, "registry": {"enabled": True, "open": True}})
+        assert one(objects, "PersistentVolumeClaim")
+        for whose, template in pod_templates(objects):
+            mounts = "persistentVolumeClaim" in str(template["spec"]["volumes"])
+            assert mounts == ("affinity" in template["spec"]) == whose.endswith("-registry"), whose
+            assert ("mlplat.dev/claim" in template["metadata"].get("labels", {})) == mounts, whose
+
+    def test_keys_are_files_so_that_they_rotate_without_a_restart(self, render: Render) -> None:
+        for whose, template in pod_templates(render(THROUGH | POSTGRES)):
+            [run] = template["spec"]["containers"]
+            if run["name"] in {"registry", "check"}:
+                continue
+            folder, _, name = environment(run)["MLPLAT_STORE_KEY_FILE"].rpartition("/")
+            [mount] = [each for each in run["volumeMounts"] if each["mountPath"] == folder]
+            assert "subPath" not in mount, "which would never change"
+            [volume] = [each for each in template["spec"]["volumes"] if each["name"] == mount["name"]]
+            [item] = volume["secret"]["items"]
+            assert item == {"key": "writer" if run["name"] == "train" else "reader", "path": name}, whose
+
+    def test_with_one_node_there_is_no_budget_that_would_block_its_drain(self, render: Render) -> None:
+        assert "PodDisruptionBudget" not in kinds(render(POSTGRES))
+        assert "PodDisruptionBudget" not in kinds(render({"registry": {"enabled": True}}))
+        single = {"registry": POSTGRES["registry"] | {"replicas": 1}}
+        assert "PodDisruptionBudget" not in kinds(render(URL | single))
+
+    def test_while_the_database_is_away_its_pods_stay_and_say_so(self, render: Render) -> None:
+        """All pods have one database: taken out of the Service they would refuse connections, not answer 503."""
+        registry = container(render(POSTGRES), "Deployment", "-registry")
+        probe = registry["readinessProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] == 300
+        assert {registry[f"{each}Probe"]["httpGet"]["path"] for each in ("startup", "liveness")} == {"/health"}
+
+    def test_every_setting_is_an_option_of_registry_with_its_default(self, render: Render) -> None:
+        from mlplat.cli.options import variable
+        from mlplat.settings import RegistrySettings
+
+        objects = render(POSTGRES | {"registry": POSTGRES["registry"] | {"adminKey": {"existingSecret": "admin"}}})
+        data = one(objects, "ConfigMap", "-registry-settings")["data"]
+        defaults = {variable(name, field): field.default for name, field in RegistrySettings.model_fields.items()}
+        assert set(data) - set(defaults) == {"LOG_LEVEL"}
+        for name in set(data) - {"LOG_LEVEL", "MLPLAT_UPLOADS"}:
+            assert type(defaults[name])(yaml.safe_load(data[name])) == defaults[name], name
+        names = {each["name"] for each in container(objects, "Deployment", "-registry")["env"]}
+        assert names - set(defaults) == {"MLPLAT_CACHE"}
+        assert defaults["MLPLAT_PORT"] == container(objects, "Deployment", "-registry")["ports"][0]["containerPort"]
+
+    def test_changed_settings_roll_its_pods(self, render: Render) -> None:
+        def template(**settings: int) -> Object:
+            values = {"registry": {"enabled": True, "settings": settings}}
+            return dict(one(render(values), "Deployment", "-registry")["spec"]["template"])
+
+        assert template() != template(poolSize=3)
+
+
 class TestPolicies:
     def test_the_network_is_closed_both_ways_for_every_pod(self, render: Render) -> None:
         policies = of(render({"policies": {"networkPolicy": {"enabled": True}}}), "NetworkPolicy")
@@ -414,6 +508,20 @@ class TestNotes:
         assert "exec deployment/ml-platform -- mlplat models rollback iris champion" in text
         assert "exec shell -- mlplat models rollback iris champion" in notes(RETRAINING)
         assert "create job --from=cronjob/ml-platform-retrain" in text
+
+    def test_of_a_registry_they_say_how_to_reach_it_and_how_to_make_a_key(self, notes: Callable[..., str]) -> None:
+        text = notes(POSTGRES)
+        assert "port-forward service/ml-platform-registry 8080:80" in text
+        assert "exec deployment/ml-platform-registry -- mlplat registry keys create NAME --role reader" in text
+        service = {"type": "NodePort", "nodePort": 30800}
+        text = notes({"registry": {"enabled": True, "open": True, "service": service}})
+        assert "curl http://NODE:30800/ready" in text
+        assert "keys create" not in text
+
+    def test_through_a_registry_the_alias_is_moved_where_there_are_credentials(self, notes: Callable[..., str]) -> None:
+        text = notes(THROUGH | POSTGRES | ALIAS)
+        assert "exec deployment/ml-platform-registry -- mlplat models rollback iris champion" in text
+        assert "exec deployment/ml-platform -- mlplat models history iris champion" in text
 
     def test_what_is_off_is_not_mentioned(self, notes: Callable[..., str]) -> None:
         text = notes({"serving": {"enabled": False}, "training": {"enabled": False}})

@@ -30,6 +30,9 @@ RULE = {"monitoring.prometheusRule.enabled": True}
 QUOTA = {"policies.resourceQuota.enabled": True}
 RANGE = {"policies.limitRange.enabled": True}
 NETWORK = {"policies.networkPolicy.enabled": True}
+SQLITE: dict[str, Any] = {"registry.enabled": True}
+POSTGRES = SQLITE | {"registry.database.existingSecret": "postgres"}
+THROUGH = {"store.through": "registry", "store.keys.existingSecret": "keys"}
 
 DIGEST = f"sha256:{'0' * 64}"
 TOLERATION = {"key": "pool", "operator": "Exists"}
@@ -385,9 +388,157 @@ SCORING: list[Row] = [
     (CRON | {"batch.activeDeadlineSeconds": 62}, "CronJob", f"{RUN} activeDeadlineSeconds", 62),
 ]
 
+R = "Deployment/-registry"
+SETTINGS = "ConfigMap/-registry-settings"
+REGISTRY: list[Row] = [
+    (SQLITE, R, f"{MAIN} args", ["registry"]),
+    (SQLITE, R, f"{MAIN} ports", [{"name": "http", "containerPort": 8080}]),
+    (SQLITE, R, f"{MAIN} image", "ml-platform:0.1.0"),
+    (SQLITE, R, f"{MAIN} startupProbe httpGet", {"path": "/health", "port": "http"}),
+    (SQLITE, R, f"{MAIN} livenessProbe httpGet", {"path": "/health", "port": "http"}),
+    (SQLITE, R, f"{MAIN} readinessProbe httpGet", {"path": "/ready", "port": "http"}),
+    (SQLITE, R, "spec replicas", 1),
+    (POSTGRES, R, "spec replicas", 2),
+    (POSTGRES | {"registry.replicas": 5}, R, "spec replicas", 5),
+    (POSTGRES | {"registry.replicas": 0}, R, "spec replicas", 0),
+    (SQLITE, R, "spec strategy", {"type": "Recreate"}),
+    (
+        POSTGRES,
+        R,
+        "spec strategy",
+        {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+    ),
+    (SQLITE, R, f"{MAIN} env MLPLAT_DATABASE value", "sqlite:////models/registry/registry.db"),
+    (POSTGRES, R, f"{MAIN} env MLPLAT_DATABASE valueFrom secretKeyRef", {"name": "postgres", "key": "uri"}),
+    (POSTGRES | {"registry.database.key": "url"}, R, f"{MAIN} env MLPLAT_DATABASE valueFrom secretKeyRef key", "url"),
+    (SQLITE, R, f"{MAIN} env MLPLAT_REGISTRY_ADMIN_KEY", ABSENT),
+    (
+        SQLITE | {"registry.adminKey": {"existingSecret": "admin", "key": "k"}},
+        R,
+        f"{MAIN} env MLPLAT_REGISTRY_ADMIN_KEY valueFrom secretKeyRef",
+        {"name": "admin", "key": "k"},
+    ),
+    (SQLITE, R, f"{MAIN} env MLPLAT_STORE value", "file:///models/store"),
+    (POSTGRES | THROUGH | {"store.url": "s3://b/p"}, R, f"{MAIN} env MLPLAT_STORE value", "s3://b/p"),
+    (POSTGRES | THROUGH | {"store.existingSecret": "s3"}, R, f"{MAIN} envFrom 1 secretRef name", "s3"),
+    (POSTGRES | THROUGH | {"store.env": {"AWS_REGION": "eu"}}, R, f"{MAIN} env AWS_REGION value", "eu"),
+    (POSTGRES | THROUGH, R, f"{MAIN} env MLPLAT_STORE_KEY_FILE", ABSENT),
+    (POSTGRES | THROUGH, R, f"{POD} volumes store-key", ABSENT),
+    (SQLITE, R, f"{MAIN} envFrom 0 configMapRef name", "ml-platform-registry-settings"),
+    (SQLITE, R, f"{MAIN} volumeMounts models", {"name": "models", "mountPath": "/models"}),
+    (SQLITE, R, f"{MAIN} volumeMounts uploads mountPath", "/uploads"),
+    (SQLITE, R, f"{POD} volumes uploads emptyDir sizeLimit", "10Gi"),
+    (SQLITE | {"registry.uploadsSize": "6Gi"}, R, f"{POD} volumes uploads emptyDir sizeLimit", "6Gi"),
+    (SQLITE, R, f"{POD} terminationGracePeriodSeconds", 75),
+    (SQLITE | {"registry.settings.drainSeconds": 20}, R, f"{POD} terminationGracePeriodSeconds", 90),
+    (SQLITE | {"registry.priorityClassName": "high"}, R, f"{POD} priorityClassName", "high"),
+    (SQLITE | {"registry.resources": {"limits": {"cpu": "3"}}}, R, f"{MAIN} resources limits cpu", "3"),
+    (POSTGRES | SHARED | {"registry.affinity": {"nodeAffinity": {}}}, R, f"{POD} affinity", {"nodeAffinity": {}}),
+    (POSTGRES, R, f"{POD} topologySpreadConstraints", ABSENT),
+    (POSTGRES | SHARED, R, f"{POD} topologySpreadConstraints 0 whenUnsatisfiable", "ScheduleAnyway"),
+    (SQLITE, R, f"{POD} serviceAccountName", "ml-platform"),
+    (SQLITE | {"registry.serviceAccount.create": True}, R, f"{POD} serviceAccountName", "ml-platform-registry"),
+    (SQLITE | {"registry.serviceAccount.name": "mine"}, R, f"{POD} serviceAccountName", "mine"),
+    (
+        SQLITE | {"registry.serviceAccount": {"create": True, "name": "mine"}},
+        "ServiceAccount/mine",
+        "automountServiceAccountToken",
+        False,
+    ),
+    (
+        SQLITE | {"registry.serviceAccount": {"create": True, "annotations": {"role": "arn"}}},
+        "ServiceAccount/-registry",
+        "metadata annotations",
+        {"role": "arn"},
+    ),
+    (SQLITE, SETTINGS, "data MLPLAT_UPLOADS", "/uploads"),
+    *(
+        (SQLITE | {f"registry.{key}": value}, SETTINGS, f"data {variable}", expected)
+        for key, value, variable, expected in [
+            ("open", True, "MLPLAT_REGISTRY_OPEN", "true"),
+            ("settings.maxUploadBytes", 1073741824, "MLPLAT_MAX_UPLOAD_BYTES", "1073741824"),
+            ("settings.syncSeconds", 2.5, "MLPLAT_SYNC_SECONDS", "2.5"),
+            ("settings.poolSize", 3, "MLPLAT_POOL_SIZE", "3"),
+            ("settings.drainSeconds", 20, "MLPLAT_DRAIN_SECONDS", "20"),
+            ("settings.keepAliveSeconds", 620, "MLPLAT_KEEP_ALIVE_SECONDS", "620"),
+            ("settings.logLevel", "debug", "LOG_LEVEL", "debug"),
+        ]
+    ),
+    (SQLITE, "Service/-registry", "spec type", "ClusterIP"),
+    (SQLITE, "Service/-registry", "spec ports", [{"name": "http", "port": 80, "targetPort": "http"}]),
+    (SQLITE | {"registry.service.port": 8080}, "Service/-registry", "spec ports 0 port", 8080),
+    (
+        SQLITE | {"registry.service": {"type": "NodePort", "nodePort": 30800}},
+        "Service/-registry",
+        "spec ports 0 nodePort",
+        30800,
+    ),
+    (SQLITE | {"registry.service.nodePort": 30800}, "Service/-registry", "spec ports 0 nodePort", ABSENT),
+    (SQLITE, "Service/-registry", "metadata annotations", ABSENT),
+    (SQLITE | {"registry.service.annotations": {"a": "b"}}, "Service/-registry", "metadata annotations", {"a": "b"}),
+    (POSTGRES | SHARED, "PodDisruptionBudget/-registry", "spec maxUnavailable", 1),
+    (POSTGRES | SHARED, "PodDisruptionBudget/-registry", "spec unhealthyPodEvictionPolicy", "AlwaysAllow"),
+]
+
+MOVED = "http://ml-platform-registry:81"
+SCORED = BATCH | {"batch.output": "s3://b/$(JOB_NAME)"}
+WHO: list[tuple[str, dict[str, Any], str]] = [
+    ("Deployment/ml-platform", {}, "reader"),
+    ("Job", {}, "writer"),
+    ("Job", SCORED, "reader"),
+]
+"""Who goes through a registry, and with which key of the Secret."""
+
+CLIENTS: list[Row] = [
+    *(
+        (POSTGRES | THROUGH | more, kind, f"{MAIN} {path}", expected)
+        for kind, more, _ in WHO
+        for path, expected in [
+            ("env MLPLAT_STORE value", "http://ml-platform-registry:80"),
+            ("env MLPLAT_STORE_KEY_FILE value", "/etc/mlplat/store-key/key"),
+            ("volumeMounts store-key mountPath", "/etc/mlplat/store-key"),
+            ("volumeMounts store-key readOnly", True),
+            ("volumeMounts models", ABSENT),
+        ]
+    ),
+    *(
+        (POSTGRES | THROUGH | more | {"registry.service.port": 81}, kind, f"{MAIN} env MLPLAT_STORE value", MOVED)
+        for kind, more, _ in WHO
+    ),
+    *(
+        (POSTGRES | THROUGH | more | {"store.env": {"AWS_REGION": "eu"}}, kind, f"{MAIN} env AWS_REGION", ABSENT)
+        for kind, more, _ in WHO
+    ),
+    *(
+        (
+            POSTGRES | THROUGH | more | {f"store.keys.{key}": "mine"},
+            kind,
+            f"{POD} volumes store-key secret",
+            {"secretName": "keys", "items": [{"key": "mine", "path": "key"}]},
+        )
+        for kind, more, key in WHO
+    ),
+    (POSTGRES, "Deployment/ml-platform", f"{MAIN} env MLPLAT_STORE value", "file:///models/store"),
+    (POSTGRES, "Deployment/ml-platform", f"{MAIN} env MLPLAT_STORE_KEY_FILE", ABSENT),
+    (SQLITE | {"registry.open": True, "store.through": "registry"}, "Job", f"{MAIN} env MLPLAT_STORE_KEY_FILE", ABSENT),
+    ({"store.url": "https://r.example.com"}, "Deployment", f"{MAIN} env MLPLAT_STORE value", "https://r.example.com"),
+    ({"store.url": "https://r.example.com"}, "Deployment", f"{POD} volumes models", ABSENT),
+    (
+        {"store.url": "https://r.example.com", "store.keys.existingSecret": "keys"},
+        "Deployment",
+        f"{POD} volumes store-key secret items",
+        [{"key": "reader", "path": "key"}],
+    ),
+]
+
 EVERYWHERE: list[Row] = [
     ({f"{component}.{key}": value} | more, kind, path, expected)
-    for component, kind, more in [("serving", "Deployment", {}), ("training", "Job", {}), ("batch", "Job", BATCH)]
+    for component, kind, more in [
+        ("serving", "Deployment", {}),
+        ("training", "Job", {}),
+        ("batch", "Job", BATCH),
+        ("registry", "Deployment/-registry", SQLITE),
+    ]
     for key, value, path, expected in [
         ("nodeSelector", {"pool": "a"}, f"{POD} nodeSelector", {"pool": "a"}),
         ("tolerations", [TOLERATION], f"{POD} tolerations -1", TOLERATION),
@@ -446,7 +597,112 @@ POLICIES: list[Row] = [
     ),
 ]
 
+FROM_OURS = {
+    "podSelector": {
+        "matchLabels": {"app.kubernetes.io/instance": "ml-platform"},
+        "matchExpressions": [
+            {
+                "key": "app.kubernetes.io/component",
+                "operator": "In",
+                "values": ["inference-server", "training", "batch"],
+            }
+        ],
+    }
+}
+TO_REGISTRY = {
+    "ports": [{"port": "http", "protocol": "TCP"}],
+    "to": [
+        {
+            "podSelector": {
+                "matchLabels": {
+                    "app.kubernetes.io/name": "ml-platform",
+                    "app.kubernetes.io/instance": "ml-platform",
+                    "app.kubernetes.io/component": "registry",
+                }
+            }
+        }
+    ],
+}
+
+POLICIES += [
+    (SQLITE | NETWORK, "NetworkPolicy/-registry", "spec ingress 0 ports", [{"port": "http", "protocol": "TCP"}]),
+    (SQLITE | NETWORK, "NetworkPolicy/-registry", "spec ingress 0 from", [FROM_OURS]),
+    (
+        SQLITE | NETWORK | {"policies.networkPolicy.registryFrom": [{"podSelector": {}}]},
+        "NetworkPolicy/-registry",
+        "spec ingress 0 from",
+        [FROM_OURS, {"podSelector": {}}],
+    ),
+    (SQLITE | NETWORK, "NetworkPolicy/-registry", "spec egress 1", ABSENT),
+    (
+        POSTGRES | NETWORK,
+        "NetworkPolicy/-registry",
+        "spec egress 1",
+        {"ports": [{"port": 5432, "protocol": "TCP"}]},
+    ),
+    (
+        POSTGRES | NETWORK | {"policies.networkPolicy": {"databasePorts": [6432], "databaseTo": [{"podSelector": {}}]}},
+        "NetworkPolicy/-registry",
+        "spec egress 1",
+        {"ports": [{"port": 6432, "protocol": "TCP"}], "to": [{"podSelector": {}}]},
+    ),
+    (
+        POSTGRES | NETWORK | {"store.url": "s3://b/p"},
+        "NetworkPolicy/-registry",
+        "spec egress 2",
+        {"ports": [{"port": 443, "protocol": "TCP"}]},
+    ),
+    (POSTGRES | NETWORK | THROUGH | {"store.url": "s3://b/p"}, "NetworkPolicy/-jobs", "spec egress 1", TO_REGISTRY),
+    (POSTGRES | NETWORK | THROUGH | {"store.url": "s3://b/p"}, "NetworkPolicy/-jobs", "spec egress 2", ABSENT),
+    (
+        POSTGRES | NETWORK | THROUGH | {"store.url": "s3://b/p", "model.data": "s3://b/rows.csv"},
+        "NetworkPolicy/-jobs",
+        "spec egress 2 ports",
+        [{"port": 443, "protocol": "TCP"}],
+    ),
+    (POSTGRES | NETWORK | THROUGH, "NetworkPolicy/ml-platform", "spec egress 1", TO_REGISTRY),
+    (
+        POSTGRES
+        | NETWORK
+        | THROUGH
+        | {"store.url": "s3://b/p", "policies.networkPolicy.identityCIDRs": ["169.254.169.254/32"]},
+        "NetworkPolicy/ml-platform",
+        "spec egress 2",
+        ABSENT,
+    ),
+    (
+        NETWORK | {"store.url": "https://r.example.com"},
+        "NetworkPolicy/ml-platform",
+        "spec egress 1",
+        {"ports": [{"port": 443, "protocol": "TCP"}]},
+    ),
+]
+
 MONITORING: list[Row] = [
+    (
+        SQLITE | MONITOR | {"monitoring.serviceMonitor.interval": "30s"},
+        "ServiceMonitor/-registry",
+        "spec endpoints",
+        [{"port": "http", "path": "/metrics", "interval": "30s"}],
+    ),
+    (
+        SQLITE | MONITOR,
+        "ServiceMonitor/-registry",
+        "spec selector matchLabels app.kubernetes.io/component",
+        "registry",
+    ),
+    (
+        SQLITE | MONITOR | {"monitoring.serviceMonitor.labels": {"a": "b"}},
+        "ServiceMonitor/-registry",
+        "metadata labels a",
+        "b",
+    ),
+    (
+        SQLITE | {"monitoring.podAnnotations.enabled": True},
+        "Deployment/-registry",
+        "spec template metadata annotations prometheus.io/port",
+        "8080",
+    ),
     (MONITOR, "ServiceMonitor", "spec endpoints", [{"port": "http", "path": "/metrics", "interval": "15s"}]),
     (MONITOR | {"monitoring.serviceMonitor.interval": "30s"}, "ServiceMonitor", "spec endpoints 0 interval", "30s"),
     (MONITOR | {"monitoring.serviceMonitor.labels": {"a": "b"}}, "ServiceMonitor", "metadata labels a", "b"),
@@ -485,6 +741,8 @@ SECTIONS = {
     "training": TRAINING,
     "serving": SERVING,
     "batch": SCORING,
+    "registry": REGISTRY,
+    "clients": CLIENTS,
     "everywhere": EVERYWHERE,
     "policies": POLICIES,
     "monitoring": MONITORING,

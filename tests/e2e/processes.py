@@ -20,6 +20,24 @@ def kill(pod: Object) -> None:
         os.kill(process, signal.SIGKILL)
 
 
+def minio() -> int:
+    """The process of the cluster's object store.
+
+    Raises:
+        AssertionError: if there is not exactly one.
+    """
+    found = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal() and _is_minio(path)]
+    assert len(found) == 1, f"{found} are object stores"
+    return found[0]
+
+
+def _is_minio(process: Path) -> bool:
+    try:
+        return b"/data/.certs" in (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:  # it ended
+        return False
+
+
 def _is_of(process: Path, name: str) -> bool:
     try:
         environment = (process / "environ").read_bytes().split(b"\0")

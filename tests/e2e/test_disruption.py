@@ -163,8 +163,8 @@ def test_an_outage_of_the_store_fails_no_request_and_is_caught_up_with(
 
     with under_load(*clients(LIGHT)) as traffic:
         traffic.await_more(500)
-        (minio,) = [path for path in Path("/proc").iterdir() if is_minio(path)]
-        os.kill(int(minio.name), signal.SIGSTOP)
+        minio = processes.minio()
+        os.kill(minio, signal.SIGSTOP)
         try:
             stopped = time.monotonic()
             poll(
@@ -174,7 +174,7 @@ def test_an_outage_of_the_store_fails_no_request_and_is_caught_up_with(
             )
             release.await_settled(2)
         finally:
-            os.kill(int(minio.name), signal.SIGCONT)
+            os.kill(minio, signal.SIGCONT)
         release.namespace.apply(later)
         poll(lambda: release.predict()["model_version"] == "v2", "the alias is followed again")
         traffic.await_more(500)
@@ -183,14 +183,6 @@ def test_an_outage_of_the_store_fails_no_request_and_is_caught_up_with(
     assert set(restarts(release).values()) == {0}
     traffic.assert_none_failed(5000)
     assert {version for result in traffic.results.values() for version in result.versions} == {first, "v2"}
-
-
-def is_minio(process: Path) -> bool:
-    """Whether a process of this machine is the object store of the cluster."""
-    try:
-        return b"/data/.certs" in (process / "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
 
 
 def gone(release: Release, name: str) -> bool:

@@ -30,6 +30,7 @@ DOCUMENTS = {
         "champion is retrain-now",
         "retrain-now refused: accuracy",
     ),
+    "docs/registry.md": ('"version":"v1"', '"alias":"champion"', "champion", "the first"),
     "docs/delivery.md": ("deployment.apps/ml-platform serverside-applied (server dry run)",),
 }
 

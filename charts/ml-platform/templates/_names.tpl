@@ -27,6 +27,11 @@
 {{- include "mlplat.name" (list . "" 46) -}}
 {{- end -}}
 
+{{/* The name of the registry's Deployment, its Service and what belongs to them; as short as serving's. */}}
+{{- define "mlplat.registry.name" -}}
+{{- include "mlplat.name" (list . "registry" 46) -}}
+{{- end -}}
+
 {{- define "mlplat.serviceAccountName" -}}
 {{- if .Values.serviceAccount.name -}}
 {{- .Values.serviceAccount.name -}}
@@ -81,12 +86,10 @@ app.kubernetes.io/component: {{ index . 1 }}
      that are given: selectors hold them. */}}
 {{- define "mlplat.podLabels" -}}
 {{- $root := index . 0 -}}
-{{- $own := dict
-    "app.kubernetes.io/part-of" "ml-platform"
-    "component" (index . 1)
-    "model-name" (include "mlplat.model" $root | replace ":" "." | trunc 63 | trimAll "-._")
--}}
-{{- $claim := include "mlplat.claimLabel" $root | fromYaml -}}
+{{- $own := dict "app.kubernetes.io/part-of" "ml-platform" "component" (index . 1) -}}
+{{- $model := include "mlplat.model" $root | replace ":" "." | trunc 63 | trimAll "-._" -}}
+{{- $own = merge $own (ternary dict (dict "model-name" $model) (eq (index . 1) "registry")) -}}
+{{- $claim := include "mlplat.claimLabel" . | fromYaml -}}
 {{- $given := mergeOverwrite (dict) ($root.Values.commonLabels | default dict) (index . 2 | default dict) -}}
 {{- toYaml (mergeOverwrite $given $own $claim (include "mlplat.selector" . | fromYaml)) -}}
 {{- end -}}

@@ -37,7 +37,7 @@ template:
     tolerations:
       {{- toYaml . | nindent 6 }}
     {{- end }}
-    {{- with include "mlplat.affinity" (list . (dict)) }}
+    {{- with include "mlplat.affinity" (list . "batch" (dict)) }}
     {{- . | nindent 4 }}
     {{- end }}
     containers:
@@ -66,15 +66,15 @@ template:
           {{- end }}
         env:
           {{- include "mlplat.jobNameEnv" "JOB_NAME" | nindent 10 }}
-          {{- include "mlplat.env" (list . $b) | nindent 10 }}
-        {{- with include "mlplat.envFrom" (list . $b) }}
+          {{- include "mlplat.env" (list . "batch" $b) | nindent 10 }}
+        {{- with include "mlplat.envFrom" (list . "batch" $b) }}
         envFrom:
           {{- . | trim | nindent 10 }}
         {{- end }}
         resources:
           {{- toYaml ($b.resources | default dict) | nindent 10 }}
         volumeMounts:
-          {{- include "mlplat.mounts" (list . $b false) | nindent 10 }}
+          {{- include "mlplat.mounts" (list . "batch" $b false) | nindent 10 }}
     volumes:
-      {{- include "mlplat.volumes" (list . $b "") | nindent 6 }}
+      {{- include "mlplat.volumes" (list . "batch" $b "") | nindent 6 }}
 {{- end -}}

@@ -5,6 +5,17 @@
       podSelector: {matchLabels: {k8s-app: kube-dns}}
 {{- end -}}
 
+{{/* The registry of this release, if a component goes through it. (list $ component) */}}
+{{- define "mlplat.egress.registry" -}}
+{{- if include "mlplat.throughRegistry" . -}}
+- ports: [{port: http, protocol: TCP}]
+  to:
+    - podSelector:
+        matchLabels:
+          {{- include "mlplat.selector" (list (index . 0) "registry") | nindent 10 }}
+{{- end -}}
+{{- end -}}
+
 {{/* Object stores, if one of these URLs leads there, and the addresses that their credentials come from. (list $ urls) */}}
 {{- define "mlplat.egress.store" -}}
 {{- $remote := false -}}
@@ -22,11 +33,13 @@
     {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end }}
+{{- if or $remote (eq (index $ 0).Values.store.through "direct") }}
 {{- with .identityCIDRs }}
 - to:
     {{- range . }}
     - ipBlock: {cidr: {{ . | quote }}}
     {{- end }}
+{{- end }}
 {{- end }}
 {{- with .extraEgress }}
 {{ toYaml . }}

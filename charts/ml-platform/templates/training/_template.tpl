@@ -28,7 +28,7 @@ template:
     tolerations:
       {{- toYaml . | nindent 6 }}
     {{- end }}
-    {{- with include "mlplat.affinity" (list $root (dict)) }}
+    {{- with include "mlplat.affinity" (list $root "training" (dict)) }}
     {{- . | nindent 4 }}
     {{- end }}
     containers:
@@ -52,8 +52,8 @@ template:
         env:
           {{- include "mlplat.jobNameEnv" "MLPLAT_RUN" | nindent 10 }}
           {{- include "mlplat.training.env" . | nindent 10 }}
-          {{- include "mlplat.env" (list $root $v) | nindent 10 }}
-        {{- with include "mlplat.envFrom" (list $root $v) }}
+          {{- include "mlplat.env" (list $root "training" $v) | nindent 10 }}
+        {{- with include "mlplat.envFrom" (list $root "training" $v) }}
         envFrom:
           {{- . | trim | nindent 10 }}
         {{- end }}
@@ -61,9 +61,9 @@ template:
           {{- $limits := ternary (dict "limits" (dict $v.gpu.resource (int $v.gpu.count))) dict (not (empty $gpu)) }}
           {{- toYaml (mergeOverwrite (deepCopy ($v.resources | default dict)) $limits) | nindent 10 }}
         volumeMounts:
-          {{- include "mlplat.mounts" (list $root $v false) | nindent 10 }}
+          {{- include "mlplat.mounts" (list $root "training" $v false) | nindent 10 }}
     volumes:
-      {{- include "mlplat.volumes" (list $root $v "") | nindent 6 }}
+      {{- include "mlplat.volumes" (list $root "training" $v "") | nindent 6 }}
 {{- end -}}
 
 {{/* What to train, as environment variables, so that an image of one's own reads it too. (dict root run) */}}
