@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from mlplat.registry.database import Database
 from mlplat.registry.migrations import migrate
-from mlplat.store import Store, open_store
+from mlplat.store import ObjectStore, open_object_store
 
 SETTINGS = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 200")
 DATABASES = ("sqlite", "postgresql")
@@ -107,16 +107,16 @@ def database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> ObjectStore:
     """An empty store in a folder."""
-    return open_store(str(tmp_path / "store"))
+    return open_object_store(str(tmp_path / "store"))
 
 
 Publish = Callable[..., Any]
 
 
 @pytest.fixture
-def publish(store: Store, draft: Callable[..., Any]) -> Publish:
+def publish(store: ObjectStore, draft: Callable[..., Any]) -> Publish:
     """Publish a version into the store, past the registry: `publish("v1", model="iris", metrics={...})`."""
 
     def put(version: str = "v1", *, model: str = "iris", contents: Any = None, **changes: Any) -> Any:
