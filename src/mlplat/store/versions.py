@@ -14,7 +14,7 @@ from mlplat.store.tombstones import Tombstone
 
 
 def open_store(url: str, *, create: bool = True) -> "Store":
-    """The store at a plain path, `file://`, `s3://`, `gs://` or `az://` URL.
+    """The store at a plain path, `file://`, `s3://`, `gs://` or `az://` URL, or behind a registry at `http(s)://`.
 
     Args:
         url: where it is.
@@ -26,7 +26,9 @@ def open_store(url: str, *, create: bool = True) -> "Store":
         StoreError: if it cannot be used.
     """
     if url.startswith(("http://", "https://")):
-        raise UsageError(f"{url} is a registry, which this release cannot use.", hint="Name the store behind it.")
+        from mlplat.store.remote import open_registry
+
+        return open_registry(url)
     from mlplat.store.objectstore import open_object_store
 
     return open_object_store(url, create=create)
