@@ -154,6 +154,42 @@ class BatchSettings(WhichVersion):
     threads: int = Field(2, ge=1, description="Processor cores to score with.")
 
 
+class DatabaseSettings(StoreSettings):
+    """Settings of the commands of a registry."""
+
+    database: str | None = Field(
+        None,
+        description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; registry.db beside a store in a folder.",
+    )
+
+
+class RegistrySettings(DatabaseSettings):
+    """Settings of `mlplat registry`."""
+
+    host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a server in a container
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
+    admin_key: Annotated[str | None, Variable("MLPLAT_REGISTRY_ADMIN_KEY")] = Field(
+        None, description="A key of an admin besides those in the database; prefer the variable."
+    )
+    open: Annotated[bool, Variable("MLPLAT_REGISTRY_OPEN")] = Field(
+        False, description="Let everyone in who can reach this address, as an admin; for a laptop."
+    )
+    max_upload_bytes: int = Field(5 * 1024 * MiB, ge=1, description="Bytes that one upload may have.")
+    uploads: Path = Field(
+        Path(tempfile.gettempdir()), description="Folder for files while they are uploaded; it must have room for them."
+    )
+    sync_seconds: float = Field(60.0, gt=0, description="How often to look for what others wrote into the store.")
+    pool_size: int = Field(10, ge=2, le=1000, description="Connections to the database at most.")
+    drain_seconds: float = Field(5.0, ge=0, description="After SIGTERM, serve on for so long before closing.")
+    keep_alive_seconds: int = Field(75, ge=1, description="How long an idle connection is kept.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.admin_key is not None and len(self.admin_key) < 16:
+            raise ValueError("the key of an admin has at least 16 characters")
+        return self
+
+
 class CheckSettings(Settings):
     """Settings of `mlplat check`."""
 

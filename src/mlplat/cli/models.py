@@ -126,7 +126,7 @@ def promote(
     store = open_store(settings.store, create=False)
     wanted = _named(store, model, version)
     reason = settings.reason or "promoted by hand"
-    _tell(store.move(model, alias, wanted, reason=reason, by=settings.by or _user()), model, alias)
+    _tell(store.move(model, alias, wanted, reason=reason, by=settings.by or user()), model, alias)
 
 
 @command(models, RollbackSettings, name="rollback")
@@ -139,7 +139,7 @@ def rollback_(model: Model, alias: Alias, settings: RollbackSettings) -> None:
         alias,
         to=settings.to,
         at=_moment(settings.at),
-        by=settings.by or _user(),
+        by=settings.by or user(),
         reason=settings.reason or "rollback",
     )
     _tell(move, model, alias)
@@ -266,7 +266,8 @@ def _moment(given: datetime | None) -> datetime | None:
     return aware if aware.microsecond else aware + timedelta(seconds=1) - timedelta.resolution
 
 
-def _user() -> str:
+def user() -> str:
+    """The name of the user that runs this."""
     try:
         import getpass
 

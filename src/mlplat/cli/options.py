@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, get_origin
 
 import typer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from mlplat import logs
@@ -15,7 +15,7 @@ from mlplat.settings import Settings, Variable
 
 ENV_PREFIX = "MLPLAT_"
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=BaseModel)
 Command = Callable[..., None]
 
 
@@ -47,6 +47,28 @@ def command(
     return register
 
 
+def group(app: typer.Typer, settings: type[Settings]) -> Callable[[Command], Command]:
+    """Register a function as what `app`, a group of commands, does when none of them is named; as `command` does."""
+
+    def register(function: Command) -> Command:
+        fields = [_parameter(field, info) for field, info in settings.model_fields.items()]
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+        def run(**given: Any) -> None:
+            debug = given.pop("debug")
+            if given.pop("context").invoked_subcommand is None:
+                set_up(debug=debug)
+                function(settings=validate(settings, given))
+
+        run.__signature__ = inspect.Signature([context, *fields, _DEBUG])  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in (context, *fields, _DEBUG)}
+        run.__doc__ = unwrap(inspect.getdoc(function) or "")
+        app.callback(invoke_without_command=True)(run)
+        return function
+
+    return register
+
+
 class Debug:
     """Whether `--debug` was given to the one command that this process runs."""
 
@@ -67,7 +89,7 @@ def set_up(*, debug: bool) -> None:
 
 
 def validate(settings: type[S], given: dict[str, Any]) -> S:
-    """The settings object.
+    """The settings, or another object that options give.
 
     Raises:
         UsageError: naming the option that is wrong.

@@ -42,6 +42,11 @@ class Caller:
     pattern: str | None = None
     key_id: str = ""
 
+    @property
+    def identity(self) -> str:
+        """What tells this caller from others, also of the same name."""
+        return self.key_id or self.name
+
     def may(self, role: Role) -> bool:
         """Whether a role, or a higher one, was given."""
         return RANKS[self.role] >= RANKS[role]
@@ -73,6 +78,12 @@ class Caller:
         self.require(role)
         if not self.sees(model):
             raise forbidden(f"The key {self.name!r} is for models named {self.pattern}, not for {model!r}.")
+
+    def require_all(self) -> None:
+        """Refuse whoever is no admin of all models; else an admin of some could make a key for all. Raises as `require`."""
+        self.require("admin")
+        if self.pattern is not None:
+            raise forbidden(f"The key {self.name!r} is only for models named {self.pattern}.")
 
 
 class KeyRing:

@@ -69,6 +69,28 @@ class Database:
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def alone(self, lock: int) -> Iterator[bool]:
+        """Whether no other registry is within such a block; a database in a file has only this one.
+
+        Args:
+            lock: the number of the lock, which the database frees when the connection ends.
+
+        Raises:
+            DatabaseError: if the database does not answer.
+        """
+        if not self.is_shared:
+            yield True
+            return
+        with self._explained(), self.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            held = connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": lock}).scalar_one()
+            try:
+                yield bool(held)
+            finally:
+                if held:
+                    connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": lock})
+
     def check(self) -> None:
         """Ask the database for nothing. Raises DatabaseError."""
         with self.read() as connection:

@@ -1,0 +1,71 @@
+"""The ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from mlplat import __version__
+from mlplat.errors import MlplatError
+from mlplat.registry.answers import on_failure, on_http_error, on_invalid, on_mlplat_error
+from mlplat.registry.edge import OPEN_PATHS, Edge
+from mlplat.registry.routes import all_routes
+from mlplat.registry.service import Service
+from mlplat.registry.upkeep import Upkeep
+
+SECURITY = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "password": {"type": "http", "scheme": "basic", "description": "The key as the password, for browsers."},
+}
+
+
+def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
+    """The application of a registry.
+
+    Args:
+        service: the registry.
+        sync_seconds: how often to look for what others wrote into the store.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        upkeep = Upkeep(service, sync_seconds)
+        upkeep.start()
+        yield
+        upkeep.end()
+        service.database.close()
+
+    app = FastAPI(
+        title="Registry of mlplat",
+        version=__version__,
+        description="Models, versions, aliases, and who changed what.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        exception_handlers={
+            MlplatError: on_mlplat_error,
+            HTTPException: on_http_error,
+            RequestValidationError: on_invalid,
+            Exception: on_failure,
+        },
+    )
+    for routes in all_routes(service):
+        app.include_router(routes)
+    app.add_middleware(Edge, service=service)
+    generated = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generated()
+        document["components"]["securitySchemes"] = SECURITY
+        document["security"] = [{scheme: []} for scheme in SECURITY]
+        for path in OPEN_PATHS:
+            document["paths"][path]["get"]["security"] = []
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it
+    return app

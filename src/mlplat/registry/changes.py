@@ -1,0 +1,216 @@
+"""Writes: first to the store, which is the truth, then to the catalogue, with a line in the audit log."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import exc as sql
+
+from mlplat.bundle.manifest import Manifest
+from mlplat.errors import ConflictError, MovedError, NotFoundError, RequestError
+from mlplat.registry import catalogue, indexing, lookup, rows
+from mlplat.registry.audit import Author
+from mlplat.registry.bodies import AliasMove, Model, ModelPatch, NewModel, VersionDetail, VersionPatch
+from mlplat.registry.entries import read_entry
+from mlplat.registry.service import Service
+from mlplat.registry.tables import models, versions
+from mlplat.store import keys, tombstones
+from mlplat.store.aliases import AliasLog, utc_now
+from mlplat.store.seal import seal
+
+
+def create_model(service: Service, author: Author, asked: NewModel) -> Model:
+    """Make a model without versions. Raises ConflictError if it exists."""
+    now = utc_now()
+    row = {**asked.model_dump(), "created_at": now, "updated_at": now, "versions": 0}
+    try:
+        with service.database.write() as connection:
+            model_id = connection.execute(insert(models).values(**row).returning(models.c.id)).scalar_one()
+            rows.set_model_tags(connection, model_id, asked.tags)
+            rows.set_terms(connection, model_id)
+            author.note(connection, "model.create", model=asked.name, after=asked.model_dump(exclude_none=True))
+    except sql.IntegrityError as error:
+        raise ConflictError(f"There is a model {asked.name!r} already.") from error
+    return lookup.model(service, asked.name)
+
+
+def patch_model(service: Service, author: Author, name: str, asked: ModelPatch) -> Model:
+    """Change what people say about a model. Raises NotFoundError."""
+    before = lookup.model(service, name)
+    given = asked.model_dump(include=asked.model_fields_set)
+    with service.database.write() as connection:
+        model_id = _locked(connection, name)
+        if "tags" in given:
+            rows.set_model_tags(connection, model_id, given.pop("tags") or {})
+        columns = {**given, "updated_at": rows.later(utc_now())}
+        connection.execute(update(models).where(models.c.id == model_id).values(**columns))
+        rows.set_terms(connection, model_id)
+        changed = asked.model_dump(include=asked.model_fields_set)
+        was = before.model_dump(include=asked.model_fields_set)
+        author.note(connection, "model.patch", model=name, before=was, after=changed)
+    return lookup.model(service, name)
+
+
+def delete_model(service: Service, author: Author, name: str, reason: str) -> None:
+    """Delete a model with all its versions, each of which leaves a tombstone.
+
+    Raises:
+        NotFoundError: if there is none.
+        ConflictError: if an alias names one of its versions; nothing is deleted then.
+    """
+    before = lookup.model(service, name)
+    there = service.store.versions(name)
+    for alias, move in service.store.aliases(name).items():
+        if move.version in there:
+            raise ConflictError(
+                f"The alias {alias!r} names {move.version!r} of {name!r}; nothing was deleted.",
+                hint="A model that an alias names is in use.",
+            )
+    for version in there:
+        service.store.delete(name, version, by=author.caller.name, reason=reason)
+    with service.database.write() as connection:
+        connection.execute(delete(models).where(models.c.name == name))
+        note = {"reason": reason, "versions": there}
+        author.note(connection, "model.delete", model=name, before=before.model_dump(mode="json"), after=note)
+
+
+def check_new(service: Service, manifest: Manifest, model: str) -> None:
+    """Refuse a manifest of another model, or a version that is there already and is another one, or was deleted.
+
+    Raises:
+        RequestError: 422.
+        ConflictError: 409.
+    """
+    if manifest.model != model:
+        raise RequestError(f"The manifest is of the model {manifest.model[:100]!r}, not of {model!r}.")
+    tombstones.refuse(service.store.objects, model, manifest.version)
+    key = keys.manifest(model, manifest.version)
+    if service.store.objects.size(key) is not None and service.store.objects.get(key) != seal(manifest):
+        raise ConflictError(
+            f"{model!r} has another version {manifest.version!r} already; nothing was overwritten.",
+            hint="Choose a new version.",
+        )
+
+
+def publish(
+    service: Service, author: Author, manifest: Manifest, files: Mapping[str, Path]
+) -> tuple[VersionDetail, bool]:
+    """Write a version that was received into the store; the version, and whether it is new there.
+
+    Raises:
+        ConflictError: if another one of that name is there, or was deleted.
+    """
+    there = service.store.objects.size(keys.manifest(manifest.model, manifest.version)) is not None
+    service.store.publish(manifest, files)
+    return _indexed(service, author, manifest.model, manifest.version), not there
+
+
+def adopt(service: Service, author: Author, model: str, version: str) -> tuple[VersionDetail, bool]:
+    """Take a version that is in the store into the catalogue, verified; the version, and whether it was not known.
+
+    Raises:
+        NotFoundError: if the store has none of that name.
+        CorruptError: if a file of it is missing or damaged.
+    """
+    if service.store.objects.size(keys.manifest(model, version)) is None:
+        raise lookup.no_version(service, model, version)
+    service.store.verify(model, version)
+    with service.database.read() as connection:
+        known = catalogue.get_version(connection, model, version) is not None
+    return _indexed(service, author, model, version), not known
+
+
+def patch_version(service: Service, author: Author, model: str, version: str, asked: VersionPatch) -> VersionDetail:
+    """Change the tags of a version. Raises NotFoundError."""
+    before = lookup.version(service, model, version)
+    if "tags" in asked.model_fields_set:
+        with service.database.write() as connection:
+            model_id = _locked(connection, model)
+            wanted = versions.c.model_id == model_id, versions.c.version == version
+            version_id = connection.execute(select(versions.c.id).where(*wanted)).scalar_one_or_none()
+            if version_id is None:
+                raise NotFoundError(f"There is no version {version!r} of {model!r}.")
+            tags = asked.tags or {}
+            rows.set_version_tags(connection, version_id, tags)
+            connection.execute(update(models).where(models.c.id == model_id).values(updated_at=rows.later(utc_now())))
+            was, now = {"tags": before.tags}, {"tags": tags}
+            author.note(connection, "version.patch", model=model, target=version, before=was, after=now)
+    return lookup.version(service, model, version)
+
+
+def delete_version(service: Service, author: Author, model: str, version: str, reason: str) -> None:
+    """Delete a version for good.
+
+    Raises:
+        NotFoundError: if there is none.
+        ConflictError: if an alias names it.
+    """
+    before = lookup.version(service, model, version)
+    service.store.delete(model, version, by=author.caller.name, reason=reason)
+    with service.database.write() as connection:
+        rows.remove_versions(connection, _locked(connection, model), [version], utc_now())
+        was = before.model_dump(mode="json", include={"sha256", "created_at", "by", "metrics", "tags"})
+        author.note(connection, "version.delete", model=model, target=version, before=was, after={"reason": reason})
+
+
+def move_alias(
+    service: Service, author: Author, model: str, alias: str, version: str, *, reason: str, after: int | None
+) -> tuple[AliasMove, bool]:
+    """Let an alias name a version; the move, and whether the alias is new.
+
+    Args:
+        service: the registry.
+        author: who moves it; the store's log gets the name, too.
+        model: whose alias.
+        alias: made if it does not exist.
+        version: must exist.
+        reason: why.
+        after: the number of the move that must be the last one; 0 if there must be none; None if it does not matter.
+
+    Raises:
+        NotFoundError: if there is no such version.
+        RequestError: 412, if the alias was moved meanwhile.
+    """
+    lookup.version(service, model, version)
+    before = AliasLog(service.store.objects, model, alias).current()
+    try:
+        move = service.store.move(model, alias, version, reason=reason, by=author.caller.name, after=after)
+    except MovedError as error:
+        indexing.find_alias(service.database, service.store, model, alias)
+        raise RequestError(error.message, status=412, code="changed", hint=error.hint) from error
+    with service.database.write() as connection:
+        rows.put_moves(connection, rows.make_model(connection, model, move.at), [move])
+        if before is None or before.number != move.number:
+            was = None if before is None else {"version": before.version, "number": before.number}
+            now = {"version": move.version, "number": move.number, "reason": reason}
+            author.note(connection, "alias.move", model=model, target=alias, before=was, after=now)
+    return AliasMove(**move.model_dump(exclude={"writer"})), before is None
+
+
+def keep_alias(service: Service, author: Author, model: str, alias: str, reason: str) -> AliasMove:
+    """Say in the history of an alias why it is not moved. Raises NotFoundError if it does not exist."""
+    before = lookup.alias(service, model, alias)
+    service.store.stay(model, alias, reason=reason, by=author.caller.name)
+    indexing.find_alias(service.database, service.store, model, alias)
+    with service.database.write() as connection:
+        was = {"version": before.version, "number": before.number}
+        author.note(connection, "alias.stay", model=model, target=alias, before=was, after={"reason": reason})
+    return lookup.alias(service, model, alias)
+
+
+def _indexed(service: Service, author: Author, model: str, version: str) -> VersionDetail:
+    entry = read_entry(service.store, model, version)
+    with service.database.write() as connection:
+        model_id = rows.make_model(connection, model, entry.published_at)
+        if rows.put_version(connection, model_id, entry, by=author.caller.name):
+            note: dict[str, Any] = {"sha256": entry.sha256, "bytes": entry.row()["bytes"]}
+            author.note(connection, "version.create", model=model, target=version, after=note)
+    return lookup.version(service, model, version)
+
+
+def _locked(connection: Connection, model: str) -> int:
+    model_id = rows.lock_model(connection, model)
+    if model_id is None:
+        raise NotFoundError(f"There is no model {model!r}.")
+    return model_id

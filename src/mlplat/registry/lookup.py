@@ -1,0 +1,64 @@
+"""Reading one model, version or alias: from the catalogue, and what it lacks from the store."""
+
+from sqlalchemy import select
+
+from mlplat.errors import NotFoundError
+from mlplat.registry import catalogue, indexing
+from mlplat.registry.bodies import AliasMove, Model, VersionDetail
+from mlplat.registry.service import Service
+from mlplat.registry.tables import models, versions
+
+SHOWN = 10
+
+
+def model(service: Service, name: str) -> Model:
+    """A model. Raises NotFoundError."""
+    with service.database.read() as connection:
+        found = catalogue.get_model(connection, name)
+    if found is None and indexing.find_model(service.database, service.store, name):
+        with service.database.read() as connection:
+            found = catalogue.get_model(connection, name)
+    if found is None:
+        raise NotFoundError(f"There is no model {name!r}.")
+    return found
+
+
+def version(service: Service, name: str, version_: str) -> VersionDetail:
+    """A version. Raises NotFoundError, saying which there are, or who deleted it."""
+    with service.database.read() as connection:
+        found = catalogue.get_version(connection, name, version_)
+    if found is None and indexing.find_version(service.database, service.store, name, version_):
+        with service.database.read() as connection:
+            found = catalogue.get_version(connection, name, version_)
+    if found is None:
+        raise no_version(service, name, version_)
+    return found
+
+
+def alias(service: Service, name: str, alias_: str) -> AliasMove:
+    """The last move of an alias. Raises NotFoundError, saying which there are."""
+    with service.database.read() as connection:
+        found = catalogue.get_alias(connection, name, alias_)
+    if found is None and indexing.find_alias(service.database, service.store, name, alias_):
+        with service.database.read() as connection:
+            found = catalogue.get_alias(connection, name, alias_)
+    if found is None:
+        known = ", ".join(model(service, name).aliases) or "none"
+        raise NotFoundError(f"{name!r} has no alias {alias_!r}.", hint=f"It has {known}.")
+    return found
+
+
+def no_version(service: Service, name: str, version_: str) -> NotFoundError:
+    """The error for a version that does not exist."""
+    tombstone = service.store.tombstone(name, version_)
+    if tombstone is not None:
+        who, why = tombstone.by or "someone", tombstone.reason or "without a reason"
+        return NotFoundError(
+            f"The version {version_!r} of {name!r} was deleted on {tombstone.at:%Y-%m-%d} by {who} ({why})."
+        )
+    its = select(versions.c.version).join(models).where(models.c.name == name)
+    with service.database.read() as connection:
+        known = connection.scalars(its.order_by(versions.c.natural.desc()).limit(SHOWN)).all()
+    if not known:
+        return NotFoundError(f"There is no model {name!r} with versions.")
+    return NotFoundError(f"There is no version {version_!r} of {name!r}.", hint=f"It has {', '.join(known[::-1])}.")

@@ -1,0 +1,65 @@
+"""`/health`, `/ready`, `/metrics` and `/version`."""
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from mlplat import __version__
+from mlplat.registry.answers import answer
+from mlplat.registry.database import DatabaseError
+from mlplat.registry.service import Service
+
+
+class Health(BaseModel):
+    """That the process lives."""
+
+    status: str = "ok"
+
+
+class Ready(BaseModel):
+    """Whether the registry can answer: the database must, and the store should."""
+
+    status: str
+    database: str
+    store: str
+
+
+class Release(BaseModel):
+    """What is running."""
+
+    version: str
+    store: str
+
+
+def probe_routes(service: Service) -> APIRouter:
+    """The routes for probes and scrapers."""
+    routes = APIRouter(tags=["probes"])
+
+    @routes.get("/health", response_model=Health)
+    async def health() -> Response:
+        """Whether the process lives."""
+        return answer(Health())
+
+    @routes.get("/ready", response_model=Ready, responses={503: {"model": Ready, "description": "not yet, and why"}})
+    def ready() -> Response:
+        """Whether the database answers and its tables are up to date. A store that is away does not count."""
+        try:
+            service.database.check()
+            database = "ok" if service.prepared.is_set() else "its tables are not up to date yet"
+        except DatabaseError as error:
+            database = str(error)
+        done = database == "ok"
+        body = Ready(status="ready" if done else "unready", database=database, store=service.condition.store)
+        return answer(body, 200 if done else 503, {} if done else {"Retry-After": "2"})
+
+    @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    def metrics() -> Response:
+        """Metrics for Prometheus."""
+        text = service.metrics.exposition(service.database)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @routes.get("/version", response_model=Release)
+    def version() -> Response:
+        """This release, and the store behind it."""
+        return answer(Release(version=__version__, store=service.store.url))
+
+    return routes

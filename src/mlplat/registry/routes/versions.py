@@ -1,0 +1,175 @@
+"""`/models/{name}/versions`: lists, creates by an upload or by name, changes tags, deletes."""
+
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Body, Header, Query, Request, Response
+from pydantic import ValidationError
+
+from mlplat.bundle.manifest import Manifest
+from mlplat.errors import RequestError
+from mlplat.registry import catalogue, changes, lookup
+from mlplat.registry.answers import answer, sentence
+from mlplat.registry.audit import Author
+from mlplat.registry.bodies import Deletion, NewVersion, Page, Version, VersionDetail, VersionPatch
+from mlplat.registry.edge import BODY_BYTES, too_large
+from mlplat.registry.idempotency import Answer, once
+from mlplat.registry.routes.asking import Asking, ModelName, Part, Sorting, Tag, VersionName, Word, errors
+from mlplat.registry.routes.models import IdempotencyKey, repeatable
+from mlplat.registry.service import Service
+from mlplat.registry.uploads import Upload
+
+BLOCK = 1 << 20
+"""So many bytes of an upload are handed to a thread at once."""
+
+Conditions = Annotated[
+    list[Annotated[str, Query(max_length=300)]],
+    Query(alias="metric", max_length=10, description="A condition such as accuracy>=0.9; may be repeated."),
+]
+CREATE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": NewVersion.model_json_schema()},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "description": "First the manifest, then each file under its name in the manifest.",
+                    "required": ["manifest"],
+                    "properties": {"manifest": {"type": "string", "contentMediaType": "application/json"}},
+                    "additionalProperties": {"type": "string", "contentMediaType": "application/octet-stream"},
+                }
+            },
+        },
+    }
+}
+
+
+def version_routes(service: Service) -> APIRouter:
+    """The routes of versions."""
+    routes = APIRouter(prefix="/models/{name}/versions", tags=["versions"])
+
+    @routes.get("", response_model=Page[Version], responses=errors(404))
+    def list_(  # noqa: PLR0917
+        author: Asking,
+        name: ModelName,
+        part: Part,
+        tag: Tag = [],  # noqa: B006
+        metric: Conditions = [],  # noqa: B006
+        task: Word = None,
+        recipe: Word = None,
+        sort: Sorting = "-created_at",
+    ) -> Response:
+        """The versions of a model. Sort: created_at, published_at, version or metric:NAME."""
+        author.caller.require_sight(name)
+        wanted: dict[str, Any] = {"sort": sort, "task": task, "recipe": recipe, "tags": tag, "conditions": metric}
+        with service.database.read() as connection:
+            return answer(catalogue.list_versions(connection, name, part, **wanted))
+
+    @routes.post(
+        "",
+        status_code=201,
+        response_model=VersionDetail,
+        responses={200: {"model": VersionDetail, "description": "it was there"}, **errors(403, 404, 409, 413)},
+        openapi_extra=CREATE,
+    )
+    async def create(
+        request: Request,
+        author: Asking,
+        name: ModelName,
+        key: IdempotencyKey = None,
+        content_type: Annotated[str, Header(include_in_schema=False)] = "",
+    ) -> Response:
+        """Publish a version by sending its files, or take one that is in the store already into the catalogue."""
+        author.caller.require_model(name)
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            return await _receive(service, author, name, request, content_type, key)
+        if kind != "application/json":
+            raise RequestError(
+                "Content-Type: expected multipart/form-data or application/json.", status=415, code="media_type"
+            )
+        asked = await _asked(request)
+        return await to_thread.run_sync(_adopt, service, author, name, asked.version, key)
+
+    @routes.get("/{version}", response_model=VersionDetail, responses=errors(404))
+    def get(author: Asking, name: ModelName, version: VersionName) -> Response:
+        """One version, with all that its manifest says but for samples and baseline."""
+        author.caller.require_sight(name)
+        return answer(lookup.version(service, name, version))
+
+    @routes.patch("/{version}", response_model=VersionDetail, responses=errors(403, 404))
+    def patch(author: Asking, name: ModelName, version: VersionName, asked: VersionPatch) -> Response:
+        """Change the tags of a version; all else of it never changes."""
+        author.caller.require_model(name)
+        return answer(changes.patch_version(service, author, name, version, asked))
+
+    @routes.delete("/{version}", status_code=204, responses=errors(403, 404, 409))
+    def delete(
+        author: Asking, name: ModelName, version: VersionName, asked: Annotated[Deletion | None, Body()] = None
+    ) -> Response:
+        """Delete a version for good: its name is not used again. Refused while an alias names it."""
+        author.caller.require_model(name, "admin")
+        changes.delete_version(service, author, name, version, asked.reason if asked else "")
+        return Response(status_code=204)
+
+    return routes
+
+
+async def _receive(  # noqa: PLR0917
+    service: Service, author: Author, name: str, request: Request, content_type: str, key: str | None
+) -> Response:
+    """Receive an upload in blocks, in constant memory; what was received is removed however it ends."""
+
+    def admit(manifest: Manifest) -> None:
+        changes.check_new(service, manifest, name)
+
+    upload = await to_thread.run_sync(Upload, content_type, service.uploads, admit)
+    try:
+        block = bytearray()
+        async for part in request.stream():
+            block += part
+            if len(block) >= BLOCK:
+                await to_thread.run_sync(upload.write, bytes(block))
+                block.clear()
+        await to_thread.run_sync(upload.write, bytes(block))
+        manifest = upload.result()
+        return await to_thread.run_sync(_publish, service, author, manifest, upload, key)
+    finally:
+        await to_thread.run_sync(upload.close)
+
+
+def _publish(service: Service, author: Author, manifest: Manifest, upload: Upload, key: str | None) -> Response:
+    def act() -> Answer:
+        version, made = changes.publish(service, author, manifest, upload.files)
+        return Answer(201 if made else 200, version.model_dump_json())
+
+    request = f"POST /models/{manifest.model}/versions multipart ".encode() + manifest.to_json()
+    found = once(service.database, author.caller.identity, key, request, act)
+    return repeatable(found, f"/models/{manifest.model}/versions/{manifest.version}")
+
+
+def _adopt(service: Service, author: Author, name: str, version: str, key: str | None) -> Response:
+    def act() -> Answer:
+        found, made = changes.adopt(service, author, name, version)
+        return Answer(201 if made else 200, found.model_dump_json())
+
+    request = f"POST /models/{name}/versions {version}".encode()
+    found = once(service.database, author.caller.identity, key, request, act)
+    return repeatable(found, f"/models/{name}/versions/{version}")
+
+
+async def _asked(request: Request) -> NewVersion:
+    """The JSON body, which no framework reads for a route that takes uploads, too."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_BYTES:
+            raise too_large(BODY_BYTES)
+    try:
+        return NewVersion.model_validate_json(bytes(body))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        if problem["type"] == "json_invalid":
+            raise RequestError(f"The body is not JSON: {problem['ctx']['error']}.") from error
+        raise RequestError(sentence({**problem, "loc": ("body", *problem["loc"])})) from error

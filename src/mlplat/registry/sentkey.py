@@ -1,0 +1,21 @@
+"""The key that a request brings."""
+
+import base64
+import contextlib
+from collections.abc import Mapping
+
+
+def sent_key(headers: Mapping[bytes, bytes]) -> str | None:
+    """The key in X-API-Key, as a bearer token, or as the password of a browser; None if there is none."""
+    key = headers.get(b"x-api-key")
+    if key is not None:
+        return key.decode("utf-8", "surrogateescape").strip()
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    match scheme.lower():
+        case b"bearer":
+            return token.decode("utf-8", "surrogateescape").strip()
+        case b"basic":
+            with contextlib.suppress(ValueError):
+                password = base64.b64decode(token.strip(), validate=True).partition(b":")[2]
+                return password.decode("utf-8", "surrogateescape")
+    return None
