@@ -138,7 +138,12 @@ class Client:
 
     @contextmanager
     def _open(
-        self, method: str, path: str, headers: Mapping[str, str], body: Any = None, timeout: urllib3.Timeout = TIMEOUT
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any = None,
+        timeout: urllib3.Timeout | None = None,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """The answer of one request, if it is one of success; the connection is used again once it was read."""
         key = self._key.value
@@ -165,7 +170,7 @@ class Client:
         path: str,
         headers: Mapping[str, str],
         body: Any,
-        timeout: urllib3.Timeout,
+        timeout: urllib3.Timeout | None,
         key: str | None,
     ) -> urllib3.BaseHTTPResponse:
         sent = {"Accept": "*/*", **headers} | ({} if key is None else {"Authorization": f"Bearer {key}"})
@@ -175,7 +180,7 @@ class Client:
                 self.url + path,
                 body=body,
                 headers=sent,
-                timeout=timeout,
+                timeout=timeout or TIMEOUT,
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
@@ -292,15 +297,15 @@ def reason_of(error: BaseException) -> str:
     """Why a connection failed, in a few words."""
     if isinstance(error, NameResolutionError):
         return "no such host"
-    if isinstance(error, ConnectTimeoutError | ReadTimeoutError | TimeoutError):
-        return "it does not answer in time"
     if isinstance(error, ProtocolError):
         cause = error.args[-1]
         cut = not isinstance(cause, HTTPException) or isinstance(cause, RemoteDisconnected | IncompleteRead)
         return "the connection was cut" if cut else "its answer is no HTTP"
     seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror and not isinstance(seen, SSLError):
+    while seen is not None and not isinstance(error, SSLError):
+        if isinstance(seen, OSError) and seen.strerror:
             return seen.strerror.lower()
-        seen = seen.__cause__ or seen.__context__
+        seen = seen.__cause__
+    if isinstance(error, ConnectTimeoutError | ReadTimeoutError | TimeoutError):
+        return "it does not answer in time"
     return (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")[:200]
