@@ -1,12 +1,21 @@
 """The defaults of every process are pinned, so that none changes unnoticed."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from mlplat.settings import BatchSettings, CheckSettings, DemoSettings, ServeSettings, TrainSettings, cache_folder
+from mlplat.settings import (
+    BatchSettings,
+    CheckSettings,
+    DemoSettings,
+    RegistrySettings,
+    ServeSettings,
+    TrainSettings,
+    cache_folder,
+)
 
 WHICH: dict[str, Any] = {
     "store": "models",
@@ -79,6 +88,28 @@ def test_batch() -> None:
     }
 
 
+def test_registry() -> None:
+    assert defaults(RegistrySettings) == {
+        "store": "models",
+        "database": None,
+        "host": "0.0.0.0",
+        "port": 8080,
+        "admin_key": None,
+        "open": False,
+        "max_upload_bytes": 5 * 1024**3,
+        "uploads": Path(tempfile.gettempdir()),
+        "sync_seconds": 60.0,
+        "pool_size": 10,
+        "drain_seconds": 5.0,
+        "keep_alive_seconds": 75,
+    }
+
+
+def test_a_short_key_of_an_admin_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at least 16 characters"):
+        RegistrySettings(admin_key="secret")
+
+
 def test_check() -> None:
     assert defaults(CheckSettings) == {"model": None, "version": None, "api_keys_path": None, "timeout_seconds": 10.0}
 
@@ -94,7 +125,7 @@ def test_a_version_or_an_alias_is_needed_and_not_both(which: dict[str, str]) -> 
 
 
 def test_every_field_has_a_description() -> None:
-    for settings in (TrainSettings, ServeSettings, BatchSettings, DemoSettings):
+    for settings in (TrainSettings, ServeSettings, BatchSettings, DemoSettings, RegistrySettings):
         assert [name for name, info in settings.model_fields.items() if not info.description] == []
 
 

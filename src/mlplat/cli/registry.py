@@ -76,7 +76,7 @@ def create(name: Annotated[str, typer.Argument(help="Whose key it is, for people
     with _database(settings) as database, database.write() as connection:
         made = make_key(connection, asked, now=now)
         _author().note(connection, "key.create", target=made.id, after=asked.model_dump(mode="json"))
-    typer.echo(f"The key {made.id} of {name}, a {made.role}; it is shown only now:", err=True)
+    typer.echo(f"The key {made.id} of {name} with the role {made.role}; it is shown only now:", err=True)
     typer.echo(made.key)
 
 

@@ -14,7 +14,7 @@ from mlplat import logs
 from mlplat.errors import MlplatError, OverloadedError, RequestError
 from mlplat.registry.bodies import Failure
 
-CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+CODES = {404: "not_found", 405: "method_not_allowed"}
 FAILED = MlplatError("The registry failed on this request; the reason is in its log.")
 RETRY_AFTER = 5
 """Seconds after which to try again where nobody said when: the store is away."""
@@ -55,6 +55,8 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error.__cause__, MlplatError):
         return error_response(error.__cause__)
+    if error.status_code == 400:  # the framework's only one
+        return error_response(RequestError("The body is not JSON in UTF-8."))
     text = {
         404: f"There is nothing at {request.url.path[:200]}; see /docs.",
         405: f"{request.method[:20]} is not allowed at {request.url.path[:200]}; see /docs.",

@@ -36,9 +36,13 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.send_400_response("The headers are too large.")
                 return
             self._head += len(data)
-            if self._late is None:
-                self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
         super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        if self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
     def on_headers_complete(self) -> None:
         """The head is whole."""

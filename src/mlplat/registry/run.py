@@ -61,8 +61,22 @@ def run(settings: RegistrySettings) -> None:
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     logs.get().info("listening", url=f"http://{_shown(host)}:{port}", store=service.store.url, open=settings.open)
+    server = make_server(
+        service,
+        sync_seconds=settings.sync_seconds,
+        drain_seconds=settings.drain_seconds,
+        keep_alive_seconds=settings.keep_alive_seconds,
+    )
+    server.run(sockets=[listener])
+    sys.stdout.flush()
+
+
+def make_server(
+    service: Service, *, sync_seconds: float, drain_seconds: float, keep_alive_seconds: int = 75
+) -> DrainingServer:
+    """A server that does not listen yet."""
     config = uvicorn.Config(
-        create_app(service, sync_seconds=settings.sync_seconds),
+        create_app(service, sync_seconds=sync_seconds),
         http=LimitedProtocol,
         loop="uvloop",
         lifespan="on",
@@ -71,11 +85,10 @@ def run(settings: RegistrySettings) -> None:
         ws="none",
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_keep_alive=keep_alive_seconds,
         timeout_graceful_shutdown=FINISH_SECONDS,
     )
-    DrainingServer(config, settings.drain_seconds).run(sockets=[listener])
-    sys.stdout.flush()
+    return DrainingServer(config, drain_seconds)
 
 
 def make_service(settings: RegistrySettings) -> Service:

@@ -71,7 +71,7 @@ class Upload:
         except FormParserError as error:
             raise _refused(f"Content-Type: {error}.") from error
         try:
-            self._folder = Path(mkdtemp(prefix=PREFIX, dir=folder))
+            self.folder = Path(mkdtemp(prefix=PREFIX, dir=folder))
         except OSError as error:
             raise explain(error, "write", str(folder)) from error
 
@@ -87,7 +87,7 @@ class Upload:
         except FormParserError as error:
             raise _refused(f"The body is not multipart/form-data: {error}.") from error
         except OSError as error:
-            raise explain(error, "write", str(self._folder)) from error
+            raise explain(error, "write", str(self.folder)) from error
 
     def result(self) -> Manifest:
         """The manifest, when all has arrived.
@@ -106,7 +106,7 @@ class Upload:
         """Remove all that was received."""
         if self._part is not None:
             self._part.stream.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _begin(self) -> None:
         self._headers = {}
@@ -138,7 +138,7 @@ class Upload:
             raise _refused(f"The manifest names no file {name!r}.")
         if name in self.files:
             raise _refused(f"The file {name!r} was sent twice.")
-        self._part = _File(name, entry, self._folder / f"{len(self.files)}")
+        self._part = _File(name, entry, self.folder / f"{len(self.files)}")
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._part is not None:

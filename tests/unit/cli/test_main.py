@@ -12,7 +12,7 @@ from mlplat import __version__
 from mlplat.cli import options
 from mlplat.cli.models import LookSettings
 from mlplat.errors import UsageError
-from mlplat.settings import BatchSettings, DemoSettings, ServeSettings, Settings, TrainSettings
+from mlplat.settings import BatchSettings, DemoSettings, RegistrySettings, ServeSettings, Settings, TrainSettings
 from mlplat.store import Store
 
 from .conftest import Run
@@ -22,6 +22,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "serve": ServeSettings,
     "batch": BatchSettings,
     "demo": DemoSettings,
+    "registry": RegistrySettings,
 }
 
 

@@ -4,16 +4,24 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from httpx import Client
 from sqlalchemy import event
 
+from mlplat.registry.access import KeyRing, make_key
+from mlplat.registry.bodies import NewKey
 from mlplat.registry.database import Database
+from mlplat.registry.metrics import RegistryMetrics
 from mlplat.registry.migrations import migrate
+from mlplat.registry.run import listen, make_server
+from mlplat.registry.service import Service
 from mlplat.store import ObjectStore, open_object_store
+from mlplat.store.aliases import utc_now
 
 SETTINGS = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 200")
 DATABASES = ("sqlite", "postgresql")
@@ -142,3 +150,58 @@ def counted(database: Database) -> Iterator[list[str]]:
     finally:
         event.remove(database.engine, "before_cursor_execute", note)
         seen[:] = [statement for statement in seen if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
+
+
+ADMIN = "the key of the admin of the tests"
+
+
+@pytest.fixture
+def service(database: Database, store: ObjectStore, tmp_path: Path) -> Service:
+    """A registry over the database and the store."""
+    (tmp_path / "uploads").mkdir()
+    return Service(
+        database=database,
+        store=store,
+        keys=KeyRing(database, admin_key=ADMIN),
+        uploads=tmp_path / "uploads",
+        max_upload_bytes=4 << 20,
+        metrics=RegistryMetrics(),
+    )
+
+
+@contextmanager
+def serving(service: Service, *, sync_seconds: float = 3600) -> Iterator[str]:
+    """The URL of a server of that registry, in a thread."""
+    listener = listen("127.0.0.1", 0)
+    server = make_server(service, sync_seconds=sync_seconds, drain_seconds=0)
+    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Client]:
+    """A client of that registry, as an admin."""
+    with serving(service) as url, Client(base_url=url, headers={"X-API-Key": ADMIN}, timeout=60) as made:
+        assert service.prepared.wait(30)
+        yield made
+
+
+@pytest.fixture
+def key(service: Service) -> Callable[..., dict[str, str]]:
+    """Make a key, and the header that brings it: `key("writer", "team-*")`."""
+
+    def make(role: str, pattern: str | None = None) -> dict[str, str]:
+        asked = NewKey.model_validate({"name": f"a {role}", "role": role, "pattern": pattern})
+        with service.database.write() as connection:
+            return {"X-API-Key": make_key(connection, asked, now=utc_now()).key}
+
+    return make
+
+
+def no_admit(_: Any) -> None:
+    """Admit every manifest."""

@@ -26,6 +26,7 @@ ERRORS = {
     409: "in conflict with what is there",
     412: "moved meanwhile",
     413: "too large",
+    415: "of another media type",
     422: "not as expected",
     503: "database or store cannot be reached; see Retry-After",
 }

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from mlplat import __version__
 from mlplat.registry.answers import answer
 from mlplat.registry.database import DatabaseError
+from mlplat.registry.routes.asking import errors
 from mlplat.registry.service import Service
 
 
@@ -57,7 +58,7 @@ def probe_routes(service: Service) -> APIRouter:
         text = service.metrics.exposition(service.database)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @routes.get("/version", response_model=Release)
+    @routes.get("/version", response_model=Release, responses=errors())
     def version() -> Response:
         """This release, and the store behind it."""
         return answer(Release(version=__version__, store=service.store.url))

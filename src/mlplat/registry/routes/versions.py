@@ -70,7 +70,7 @@ def version_routes(service: Service) -> APIRouter:
         "",
         status_code=201,
         response_model=VersionDetail,
-        responses={200: {"model": VersionDetail, "description": "it was there"}, **errors(403, 404, 409, 413)},
+        responses={200: {"model": VersionDetail, "description": "it was there"}, **errors(403, 404, 409, 413, 415)},
         openapi_extra=CREATE,
     )
     async def create(
