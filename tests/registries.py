@@ -1,6 +1,5 @@
 """Registries to test against: a real one in a thread, a wire before it that breaks, and servers that are none."""
 
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -9,11 +8,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 import urllib3
-import uvicorn
 
-from mlplat.registry.app import create_app
-from mlplat.registry.protocol import LimitedProtocol
-from mlplat.registry.run import listen, make_service
+from mlplat.registry.run import listen, make_server, make_service
 from mlplat.settings import RegistrySettings
 from mlplat.store import Store, open_store
 
@@ -43,19 +39,10 @@ class Registry:
         )
         listener = listen("127.0.0.1", self.port)
         self.port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            create_app(service, sync_seconds=3600),
-            http=LimitedProtocol,
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            ws="none",
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
+        self._server = make_server(service, sync_seconds=3600, drain_seconds=0)
         self._thread = Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
         self._thread.start()
-        await_true(lambda: service.prepared.is_set() and self._server.started)
+        await_true(lambda: self._server.started and service.condition.store == "ok")
 
     def end(self) -> None:
         self._server.should_exit = True
@@ -161,8 +148,3 @@ def await_true(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS)
 def raw(registry: Registry, method: str, path: str) -> urllib3.BaseHTTPResponse:
     """A request past the client."""
     return urllib3.request(method, registry.url + path, headers={"X-API-Key": KEY})
-
-
-def environment() -> dict[str, str]:
-    """For processes: with the key."""
-    return {**os.environ, "MLPLAT_STORE_KEY": KEY}

@@ -1,9 +1,11 @@
 """A store with trained versions, for everything that uses one."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.registries import KEY, Registry
 
 from mlplat.store import ObjectStore, open_object_store
 from mlplat.train.gate import Promotion
@@ -41,3 +43,12 @@ def models(trained: Path, tmp_path: Path) -> ObjectStore:
     """A store of one's own with the trained versions."""
     shutil.copytree(trained, tmp_path / "models")
     return open_object_store(str(tmp_path / "models"))
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """A registry, and its key in the environment."""
+    monkeypatch.setenv("MLPLAT_STORE_KEY", KEY)
+    started = Registry(tmp_path / "registry")
+    yield started
+    started.end()

@@ -34,15 +34,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """A registry, and its key in the environment."""
-    monkeypatch.setenv("MLPLAT_STORE_KEY", KEY)
-    started = Registry(tmp_path / "registry")
-    yield started
-    started.end()
-
-
-@pytest.fixture
 def store(registry: Registry) -> Store:
     return registry.store()
 
