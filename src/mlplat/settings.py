@@ -40,7 +40,9 @@ class Variable:
 class StoreSettings(Settings):
     """Where versions are kept."""
 
-    store: str = Field("models", description="Store URL: a folder, file://, s3://, gs:// or az://.")
+    store: str = Field(
+        "models", description="Store URL: a folder, file://, s3://, gs://, az://, or a registry at http(s)://."
+    )
 
 
 class TrainSettings(StoreSettings):

@@ -1,11 +1,13 @@
 """A store with trained versions, for everything that uses one."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.registries import KEY, Registry
 
-from mlplat.store import Store, open_store
+from mlplat.store import ObjectStore, open_object_store
 from mlplat.train.gate import Promotion
 from mlplat.train.run import train
 
@@ -26,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     a table with categories, booleans, dates and missing values. To be copied, not changed.
     """
     folder = tmp_path_factory.mktemp("trained")
-    store = open_store(str(folder / "store"))
+    store = open_object_store(str(folder / "store"))
     train(store=store, recipe="iris", version="v1", promotion=Promotion(alias="champion"))
     train(store=store, recipe="iris", version="v2", params={"estimator": "logistic_regression"})
     train(store=store, recipe="forecast", version="v1", params={"n_estimators": "10", "window": "5"})
@@ -37,7 +39,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def models(trained: Path, tmp_path: Path) -> Store:
+def models(trained: Path, tmp_path: Path) -> ObjectStore:
     """A store of one's own with the trained versions."""
     shutil.copytree(trained, tmp_path / "models")
-    return open_store(str(tmp_path / "models"))
+    return open_object_store(str(tmp_path / "models"))
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """A registry, and its key in the environment."""
+    monkeypatch.setenv("MLPLAT_STORE_KEY", KEY)
+    started = Registry(tmp_path / "registry")
+    yield started
+    started.end()

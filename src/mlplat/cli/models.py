@@ -3,7 +3,7 @@
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import Field
@@ -12,8 +12,8 @@ from mlplat.bundle.manifest import Manifest, utc
 from mlplat.cli.app import app
 from mlplat.cli.options import command
 from mlplat.cli.show import ListSettings, print_json, print_rows, print_table
-from mlplat.errors import NoStoreError, NotFoundError
-from mlplat.settings import StoreSettings
+from mlplat.errors import NoStoreError, NotFoundError, UsageError
+from mlplat.settings import StoreSettings, Variable
 from mlplat.store import Move, Store, open_store, prune, pull, push, rollback
 
 models = typer.Typer(
@@ -43,6 +43,24 @@ class RollbackSettings(MoveSettings):
     to: str | None = Field(None, description="Go back to this version of the alias's history.")
     at: datetime | None = Field(
         None, description="Go back to what it named at this time, e.g. 2026-01-31T08:00, or one that `history` prints."
+    )
+
+
+class PushSettings(StoreSettings):
+    """Settings of `mlplat models push`."""
+
+    sample: str | None = Field(None, description="Rows for an estimator: path or URL of a CSV or Parquet file.")
+    model: Annotated[str | None, Variable("MLPLAT_PUSH_MODEL")] = Field(
+        None, description="Name of the model; a folder has one of its own."
+    )
+    version: Annotated[str | None, Variable("MLPLAT_PUSH_VERSION")] = Field(
+        None, description="Name of the version; a folder has one of its own."
+    )
+    target: Annotated[str | None, Variable("MLPLAT_PUSH_TARGET")] = Field(
+        None, description="Column of the sample with the truth, for metrics."
+    )
+    task: Literal["classification", "regression"] | None = Field(
+        None, description="What the estimator predicts, where it does not tell itself."
     )
 
 
@@ -176,11 +194,49 @@ def pull_(
     typer.echo(f"{model} {manifest.version} is in {folder}")
 
 
-@command(models, StoreSettings, name="push")
-def push_(folder: Annotated[Path, typer.Argument(help="A folder that `pull` made.")], settings: StoreSettings) -> None:
-    """Publish a folder that `pull` made."""
-    manifest = push(open_store(settings.store), folder)
-    typer.echo(f"{manifest.model} {manifest.version} is in {settings.store}")
+@command(
+    models,
+    PushSettings,
+    name="push",
+    epilog="Examples: mlplat models push ./iris-v1  |  "
+    "mlplat models push estimator.joblib --sample rows.csv --target kind --model iris --version v1",
+)
+def push_(
+    source: Annotated[Path, typer.Argument(help="A folder that `pull` made, or the file of a fitted estimator.")],
+    settings: PushSettings,
+) -> None:
+    """Publish a folder that `pull` made, or your own fitted scikit-learn estimator.
+
+    An estimator is loaded here, which runs what is in its file; then it is exported to ONNX, and the export compared with
+    it on the sample. A sample with the target gives metrics, too.
+    """
+    if source.is_dir():
+        if settings.sample is not None or settings.target is not None or settings.task is not None:
+            raise UsageError("--sample, --target and --task are about an estimator, not a folder.")
+        pushed = push(open_store(settings.store), source, model=settings.model, version=settings.version)
+        typer.echo(f"{pushed.model} {pushed.version} is in {settings.store}")
+        return
+    if settings.sample is None or settings.model is None or settings.version is None:
+        raise UsageError(
+            f"{source} is no folder; an estimator needs --sample, --model and --version.",
+            hint="The sample is a CSV or Parquet file of rows that it predicts from.",
+        )
+    from mlplat.train.push import push_estimator
+
+    result = push_estimator(
+        store=open_store(settings.store),
+        path=source,
+        sample=settings.sample,
+        model=settings.model,
+        version=settings.version,
+        target=settings.target,
+        task=settings.task,
+    )
+    manifest = result.manifest
+    done = "is" if result.published else "was already"
+    typer.echo(f"{manifest.model} {manifest.version} {done} in {settings.store}")
+    if manifest.metrics:
+        typer.echo("  ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items()))
 
 
 def _named(store: Store, model: str, version: str) -> str:

@@ -53,13 +53,13 @@ def serve(settings: RegistrySettings) -> None:
 def reindex(settings: DatabaseSettings) -> None:
     """Make the catalogue anew from the store; what only the database knows stays, and a registry may serve meanwhile."""
     from mlplat.registry.indexing import Changes, index_store
-    from mlplat.store import open_store
+    from mlplat.store import open_object_store
 
     def tell(model: str, changes: Changes) -> None:
         typer.echo(f"{model}: {changes.versions} new versions, {changes.moves} new moves, {changes.removed} removed")
 
     with _database(settings) as database:
-        total = index_store(database, open_store(settings.store, create=False), again=True, told=tell)
+        total = index_store(database, open_object_store(settings.store, create=False), again=True, told=tell)
     typer.echo(f"{total.models} models: {total.versions} new versions, {total.unreadable} cannot be read")
 
 

@@ -9,7 +9,7 @@ from mlplat.bundle.manifest import CARD_FILE, Manifest, sha256_of
 from mlplat.errors import CorruptError
 from mlplat.registry.columns import LARGEST, plain, utc
 from mlplat.registry.tables import METRIC, NAME
-from mlplat.store import Store, content, keys
+from mlplat.store import ObjectStore, content, keys
 from mlplat.store.versions import read_manifest
 
 CARD_BYTES = 1 << 20
@@ -55,7 +55,7 @@ class Entry:
         return [{"name": name, "value": value} for name, value in found if len(name) <= METRIC and "\0" not in name]
 
 
-def read_entry(store: Store, model: str, version: str) -> Entry:
+def read_entry(store: ObjectStore, model: str, version: str) -> Entry:
     """A version of the store.
 
     Raises:
@@ -83,7 +83,7 @@ def short(text: str | None, length: int = NAME) -> str | None:
     return None if text is None else plain(text)[:length]
 
 
-def _card(store: Store, manifest: Manifest) -> str | None:
+def _card(store: ObjectStore, manifest: Manifest) -> str | None:
     entry = manifest.files.get(CARD_FILE)
     if entry is None or entry.bytes > CARD_BYTES:
         return None

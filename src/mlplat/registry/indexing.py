@@ -15,7 +15,7 @@ from mlplat.registry import rows
 from mlplat.registry.database import Database
 from mlplat.registry.entries import Entry, read_entry
 from mlplat.registry.tables import models, moves, versions
-from mlplat.store import Move, Store, keys
+from mlplat.store import Move, ObjectStore, keys
 from mlplat.store.aliases import AliasLog, utc_now
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class _Held:
     moves: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 
-def find_version(database: Database, store: Store, model: str, version: str) -> bool:
+def find_version(database: Database, store: ObjectStore, model: str, version: str) -> bool:
     """Look in the store for a version that the catalogue lacks; whether it is in the catalogue now.
 
     Raises:
@@ -76,14 +76,14 @@ def put_entry(database: Database, entry: Entry, *, by: str | None = None) -> boo
         return rows.put_version(connection, model_id, entry, by=by)
 
 
-def find_model(database: Database, store: Store, model: str) -> bool:
+def find_model(database: Database, store: ObjectStore, model: str) -> bool:
     """Look in the store for a model that the catalogue lacks; whether it is in the catalogue now."""
     index_model(database, store, model)
     with database.read() as connection:
         return _id_of(connection, model) is not None
 
 
-def find_alias(database: Database, store: Store, model: str, alias: str) -> bool:
+def find_alias(database: Database, store: ObjectStore, model: str, alias: str) -> bool:
     """Look in the store for the moves of an alias that the catalogue lacks; whether there are any."""
     log = AliasLog(store.objects, model, alias)
     numbers = set(log.numbers())
@@ -102,7 +102,7 @@ def put_moves(database: Database, model: str, found: list[Move]) -> None:
 
 
 def index_store(
-    database: Database, store: Store, *, again: bool = False, told: Callable[[str, Changes], None] | None = None
+    database: Database, store: ObjectStore, *, again: bool = False, told: Callable[[str, Changes], None] | None = None
 ) -> Changes:
     """Go through the whole store, model by model, in constant memory.
 
@@ -129,7 +129,7 @@ def index_store(
     return total
 
 
-def index_model(database: Database, store: Store, model: str, *, again: bool = False) -> Changes:
+def index_model(database: Database, store: ObjectStore, model: str, *, again: bool = False) -> Changes:
     """Bring one model up to date, and finish deletions that were killed half-way."""
     there = _held(store, model)
     _finish(store, model, there)
@@ -151,7 +151,7 @@ def index_model(database: Database, store: Store, model: str, *, again: bool = F
 
 
 def _index_alias(  # noqa: PLR0917
-    database: Database, store: Store, model: str, alias: str, there: set[int], known: set[int], changes: Changes
+    database: Database, store: ObjectStore, model: str, alias: str, there: set[int], known: set[int], changes: Changes
 ) -> None:
     log = AliasLog(store.objects, model, alias)
     for batch in _batches(_readable(log, sorted(there - known), changes)):
@@ -164,7 +164,7 @@ def _index_alias(  # noqa: PLR0917
         changes.removed += len(gone)
 
 
-def _held(store: Store, model: str) -> _Held:
+def _held(store: ObjectStore, model: str) -> _Held:
     """What the store has of a model, by one list."""
     held = _Held()
     for key in store.objects.list(model):
@@ -195,7 +195,7 @@ def _id_of(connection: Connection, model: str) -> int | None:
     return found
 
 
-def _finish(store: Store, model: str, held: _Held) -> None:
+def _finish(store: ObjectStore, model: str, held: _Held) -> None:
     for version in held.versions & held.tombstones:
         try:
             store.delete(model, version, by="registry", reason="")
@@ -204,7 +204,7 @@ def _finish(store: Store, model: str, held: _Held) -> None:
         held.versions.discard(version)
 
 
-def _entries(store: Store, model: str, wanted: list[str], changes: Changes) -> Iterator[Entry]:
+def _entries(store: ObjectStore, model: str, wanted: list[str], changes: Changes) -> Iterator[Entry]:
     for version in wanted:
         try:
             yield read_entry(store, model, version)

@@ -19,7 +19,7 @@ from mlplat.registry.protocol import LimitedProtocol
 from mlplat.registry.service import Service
 from mlplat.registry.uploads import remove_stale
 from mlplat.settings import RegistrySettings
-from mlplat.store import open_store
+from mlplat.store import open_object_store
 
 FINISH_SECONDS = 60
 """How long requests that are in flight may take after the drain, uploads above all."""
@@ -102,7 +102,7 @@ def make_service(settings: RegistrySettings) -> Service:
     database = open_database(settings.database, settings.store, pool_size=settings.pool_size)
     return Service(
         database=database,
-        store=open_store(settings.store),
+        store=open_object_store(settings.store),
         keys=KeyRing(database, admin_key=settings.admin_key, open_to_all=settings.open),
         uploads=settings.uploads,
         max_upload_bytes=settings.max_upload_bytes,

@@ -7,7 +7,7 @@ from threading import Event
 from mlplat.registry.access import KeyRing
 from mlplat.registry.database import Database
 from mlplat.registry.metrics import RegistryMetrics
-from mlplat.store import Store
+from mlplat.store import ObjectStore
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Service:
     """
 
     database: Database
-    store: Store
+    store: ObjectStore
     keys: KeyRing
     uploads: Path
     max_upload_bytes: int

@@ -2,6 +2,7 @@
 
 from mlplat.store.aliases import UNCHECKED, Move
 from mlplat.store.cache import Cache
+from mlplat.store.objectstore import ObjectStore, open_object_store
 from mlplat.store.prune import PruneReport, prune
 from mlplat.store.rollback import rollback
 from mlplat.store.tombstones import Tombstone
@@ -12,9 +13,11 @@ __all__ = [
     "UNCHECKED",
     "Cache",
     "Move",
+    "ObjectStore",
     "PruneReport",
     "Store",
     "Tombstone",
+    "open_object_store",
     "open_store",
     "prune",
     "pull",

@@ -115,7 +115,7 @@ class Cache:
                 os.close(held)
             self._shrink(entry.bytes)
             with self._unfinished() as unfinished:
-                content.download(store.objects, manifest, name, unfinished)
+                store.download(manifest, name, unfinished)
                 unfinished.replace(path)
         raise content.damaged(manifest, name, f"the cache {self.folder}")
 

@@ -9,7 +9,6 @@ from mlplat.bundle.manifest import Manifest
 from mlplat.errors import ConflictError, NotFoundError, UsageError
 from mlplat.store import keys
 from mlplat.store.aliases import Move
-from mlplat.store.publishing import GRACE
 from mlplat.store.versions import Store
 
 MONTH = timedelta(days=30)
@@ -61,15 +60,14 @@ def prune(
     now = store.clock()
     newest = sorted(manifests.values(), key=lambda m: (m.created_at, keys.natural(m.version)))
     spared = {manifest.version for manifest in newest[len(newest) - (keep or 0) :]} | _named(store, model, now)
-    gone = [m for m in newest if m.version not in spared and _published(store, m) < now - older_than]
+    gone = [m for m in newest if m.version not in spared and store.published(m) < now - older_than]
     if not dry_run:
         gone = [manifest for manifest in gone if _remove(store, manifest)]
     removed = {manifest.version for manifest in gone}
     left = [m for m in (manifests if dry_run else _manifests(store, model)).values() if m.version not in removed]
-    files = _unneeded(store, model, left, now)
-    if not dry_run:
-        for sha256 in files:
-            store.objects.delete(keys.file(model, sha256))
+    files = store.sweep(
+        model, {entry.sha256 for manifest in left for entry in manifest.files.values()}, dry_run=dry_run
+    )
     return PruneReport(
         model=model,
         versions=tuple(m.version for m in gone),
@@ -82,12 +80,6 @@ def prune(
 
 def _manifests(store: Store, model: str) -> dict[str, Manifest]:
     return {version: store.manifest(model, version) for version in store.versions(model)}
-
-
-def _published(store: Store, manifest: Manifest) -> datetime:
-    """When a version came into this store; a pushed one was made long before."""
-    modified = store.objects.modified(keys.manifest(manifest.model, manifest.version))
-    return max(manifest.created_at, modified or manifest.created_at)
 
 
 def _named(store: Store, model: str, now: datetime) -> set[str]:
@@ -115,15 +107,3 @@ def _finish(store: Store, model: str, deleted: list[str]) -> None:
     for version in set(deleted) & set(store.versions(model)):
         with suppress(ConflictError):
             store.delete(model, version, by="prune", reason="")
-
-
-def _unneeded(store: Store, model: str, left: list[Manifest], now: datetime) -> dict[str, int]:
-    """The files, with their sizes, that no version names and that are older than a day."""
-    needed = {entry.sha256 for manifest in left for entry in manifest.files.values()}
-    found = {}
-    for key in store.objects.list(f"{model}/files"):
-        sha256 = key.rpartition("/")[2]
-        modified = store.objects.modified(key)
-        if sha256 not in needed and modified is not None and modified < now - GRACE:
-            found[sha256] = store.objects.size(key) or 0
-    return found

@@ -25,7 +25,7 @@ def publish(objects: Objects, manifest: Manifest, files: Mapping[str, Path]) -> 
     """
     for name, what in ((manifest.model, "model"), (manifest.version, "version")):
         names.check(name, what)
-    _check_files(manifest, files)
+    check_files(manifest, files)
     key, data = keys.manifest(manifest.model, manifest.version), seal(manifest)
     tombstones.refuse(objects, manifest.model, manifest.version)
     if objects.size(key) is None:
@@ -36,11 +36,7 @@ def publish(objects: Objects, manifest: Manifest, files: Mapping[str, Path]) -> 
             _refuse_deleted(objects, manifest)
             return
     if objects.get(key) != data:
-        raise ConflictError(
-            f"{manifest.model!r} has a version {manifest.version!r} already, which someone else or an earlier run "
-            "published; nothing was overwritten.",
-            hint="Choose a new version.",
-        )
+        raise another(manifest)
     _complete(objects, manifest, files)
 
 
@@ -53,7 +49,22 @@ def _refuse_deleted(objects: Objects, manifest: Manifest) -> None:
         raise
 
 
-def _check_files(manifest: Manifest, files: Mapping[str, Path]) -> None:
+def another(manifest: Manifest) -> ConflictError:
+    """The error for a version whose name is taken."""
+    return ConflictError(
+        f"{manifest.model!r} has a version {manifest.version!r} already, which someone else or an earlier run "
+        "published; nothing was overwritten.",
+        hint="Choose a new version.",
+    )
+
+
+def check_files(manifest: Manifest, files: Mapping[str, Path]) -> None:
+    """Refuse files that are not those of the manifest.
+
+    Raises:
+        UsageError: if one is missing, or not named there.
+        CorruptError: if one has other bytes.
+    """
     if files.keys() != manifest.files.keys():
         differing = ", ".join(sorted(files.keys() ^ manifest.files.keys()))
         raise UsageError(f"The files and the manifest of {manifest.model!r} {manifest.version!r} differ: {differing}.")

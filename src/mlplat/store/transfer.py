@@ -7,7 +7,6 @@ from uuid import uuid4
 from mlplat.bundle.manifest import Manifest, parse
 from mlplat.errors import ConflictError, CorruptError, NotFoundError
 from mlplat.objects.files import explain
-from mlplat.store import content
 from mlplat.store.seal import SEAL, is_sealed, seal
 from mlplat.store.versions import Store
 
@@ -31,7 +30,7 @@ def pull(store: Store, model: str, version: str, folder: Path) -> Manifest:
     try:
         unfinished.mkdir(parents=True)
         for name in manifest.files:
-            content.download(store.objects, manifest, name, unfinished / name)
+            store.download(manifest, name, unfinished / name)
         (unfinished / MANIFEST_FILE).write_bytes(seal(manifest))
         if there:
             for name in (*manifest.files, MANIFEST_FILE):

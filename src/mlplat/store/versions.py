@@ -1,21 +1,20 @@
-"""The store: immutable versions, and aliases that name them."""
+"""The interface of all stores, immutable versions and aliases that name them, and the choice of one by URL."""
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from mlplat.bundle import names
 from mlplat.bundle.manifest import Manifest
-from mlplat.errors import CorruptError, MlplatError, NotFoundError, UsageError
-from mlplat.objects import Objects, open_objects
-from mlplat.store import content, keys, tombstones
-from mlplat.store.aliases import UNCHECKED, AliasLog, Clock, Expected, Move, utc_now
-from mlplat.store.publishing import publish
+from mlplat.errors import CorruptError, UsageError
+from mlplat.store.aliases import UNCHECKED, Clock, Expected, Move
 from mlplat.store.seal import unseal
 from mlplat.store.tombstones import Tombstone
 
 
 def open_store(url: str, *, create: bool = True) -> "Store":
-    """The store at a plain path, `file://`, `s3://`, `gs://` or `az://` URL.
+    """The store at a plain path, `file://`, `s3://`, `gs://` or `az://` URL, or behind a registry at `http(s)://`.
 
     Args:
         url: where it is.
@@ -27,31 +26,36 @@ def open_store(url: str, *, create: bool = True) -> "Store":
         StoreError: if it cannot be used.
     """
     if url.startswith(("http://", "https://")):
-        raise UsageError(f"{url} is a registry, which this release cannot use.", hint="Name the store behind it.")
-    return Store(open_objects(url, create=create))
+        from mlplat.store.remote import open_registry
+
+        return open_registry(url)
+    from mlplat.store.objectstore import open_object_store
+
+    return open_object_store(url, create=create)
 
 
-class Store:
+class Store(ABC):
     """Versions and aliases below one URL. Names are checked on input (UsageError) and ignored if invalid on listing.
 
     Every method raises StoreError if the store cannot be reached.
+
+    Attributes:
+        url: where it is.
+        clock: what time it is.
     """
 
-    def __init__(self, objects: Objects, *, clock: Clock = utc_now) -> None:
-        self.objects = objects
-        self.url = objects.url
-        self.clock = clock
+    url: str
+    clock: Clock
 
+    @abstractmethod
     def models(self) -> list[str]:
         """The models that have a version."""
-        return [name for name in self.objects.folders("") if names.is_valid(name) and self.versions(name)]
 
+    @abstractmethod
     def versions(self, model: str) -> list[str]:
         """The versions of a model, v2 before v10; none if there is no such model."""
-        names.check(model, "model")
-        found = map(keys.version_of, self.objects.list(f"{model}/versions"))
-        return sorted((version for version in found if version is not None), key=keys.natural)
 
+    @abstractmethod
     def manifest(self, model: str, version: str) -> Manifest:
         """The manifest of a version.
 
@@ -60,14 +64,8 @@ class Store:
             CorruptError: if it is damaged, or another version's.
             SchemaError: if this release cannot read it.
         """
-        names.check(model, "model")
-        key = keys.manifest(model, names.check(version, "version"))
-        try:
-            data = self.objects.get(key)
-        except NotFoundError as error:
-            raise self._no_version(model, version) from error
-        return read_manifest(data, model, version, source=f"{self.url}/{key}")
 
+    @abstractmethod
     def publish(self, manifest: Manifest, files: Mapping[str, Path]) -> None:
         """Write a version: its files, then its manifest, which makes it visible.
 
@@ -80,9 +78,9 @@ class Store:
             DeletedError: if it was deleted; its name is not used again.
             CorruptError: if a file does not have the hash that the manifest says; nothing is written then.
         """
-        publish(self.objects, manifest, files)
 
-    def delete(self, model: str, version: str, *, by: str, reason: str) -> Tombstone:
+    @abstractmethod
+    def delete(self, model: str, version: str, *, by: str, reason: str) -> Tombstone | None:
         """Delete a version for good: a tombstone says so, and its name is not used again. Its files go with `prune`.
 
         Doing it twice is doing it once; the first tombstone stays.
@@ -93,28 +91,15 @@ class Store:
             by: who, for people.
             reason: why, for people.
 
+        Returns:
+            The tombstone; None where the store does not show it.
+
         Raises:
             NotFoundError: if there never was such a version.
             ConflictError: if an alias names it.
         """
-        names.check(model, "model")
-        try:
-            return tombstones.delete(
-                self.objects, model, names.check(version, "version"), by=by, reason=reason, clock=self.clock
-            )
-        except NotFoundError as error:
-            raise self._no_version(model, version) from error
 
-    def tombstone(self, model: str, version: str) -> Tombstone | None:
-        """Who deleted a version, when and why; None if nobody did."""
-        return tombstones.read(self.objects, names.check(model, "model"), names.check(version, "version"))
-
-    def deleted(self, model: str) -> list[str]:
-        """The versions of a model that were deleted."""
-        names.check(model, "model")
-        found = map(keys.version_of, self.objects.list(f"{model}/tombstones"))
-        return sorted((version for version in found if version is not None), key=keys.natural)
-
+    @abstractmethod
     def read_file(self, manifest: Manifest, name: str) -> bytes:
         """The bytes of a file of a version, verified.
 
@@ -122,43 +107,37 @@ class Store:
             NotFoundError: if the version has no such file.
             CorruptError: if it is missing from the store or damaged.
         """
-        return content.read(self.objects, manifest, name)
 
+    @abstractmethod
+    def download(self, manifest: Manifest, name: str, to: Path) -> None:
+        """Copy a file of a version to the path `to`, in constant memory, and verify the copy.
+
+        Raises:
+            NotFoundError: if the version has no such file.
+            CorruptError: if it is missing from the store or damaged.
+        """
+
+    @abstractmethod
     def verify(self, model: str, version: str) -> Manifest:
         """Read a whole version and return its manifest.
 
         Raises:
             CorruptError: naming the first file that is missing or damaged.
         """
-        manifest = self.manifest(model, version)
-        for name in manifest.files:
-            content.verify(self.objects, manifest, name)
-        return manifest
 
+    @abstractmethod
     def aliases(self, model: str) -> dict[str, Move]:
         """The aliases of a model and the move that each came from last."""
-        names.check(model, "model")
-        current = {
-            alias: AliasLog(self.objects, model, alias).current()
-            for alias in self.objects.folders(f"{model}/aliases")
-            if names.is_valid(alias)
-        }
-        return {alias: move for alias, move in current.items() if move is not None}
 
+    @abstractmethod
     def alias(self, model: str, alias: str) -> Move:
         """The last move of an alias, so what it names now. Raises NotFoundError, saying which aliases there are."""
-        move = self._log(model, alias).current()
-        if move is None:
-            raise self._no_alias(model, alias)
-        return move
 
+    @abstractmethod
     def history(self, model: str, alias: str) -> list[Move]:
         """All moves of an alias, the oldest first. Raises NotFoundError as `alias` does."""
-        moves = self._log(model, alias).history()
-        if not moves:
-            raise self._no_alias(model, alias)
-        return moves
 
+    @abstractmethod
     def move(
         self,
         model: str,
@@ -185,20 +164,31 @@ class Store:
             NotFoundError: if there is no such version.
             MovedError: if the alias does not name `expected`, or someone else was faster.
         """
-        log = self._log(model, alias)
-        key = keys.manifest(model, names.check(version, "version"))
-        try:
-            manifest = self.objects.get(key)
-        except NotFoundError as error:
-            raise self._no_version(model, version) from error
-        move = log.move(version, reason=reason, by=by, expected=expected, after=after, clock=self.clock)
-        if self.objects.size(key) is None:  # deleted at the same moment
-            tombstones.restore(self.objects, model, version, manifest)
-        return move
 
+    @abstractmethod
     def stay(self, model: str, alias: str, *, reason: str, by: str) -> None:
         """Say in the history of an alias why it was not moved; nothing is written where it does not exist."""
-        self._log(model, alias).stay(reason=reason, by=by, clock=self.clock)
+
+    @abstractmethod
+    def published(self, manifest: Manifest) -> datetime:
+        """When a version came into this store; a pushed one was made long before."""
+
+    @abstractmethod
+    def deleted(self, model: str) -> list[str]:
+        """The versions of a model that were deleted, and whose deletion may have been killed half-way."""
+
+    @abstractmethod
+    def sweep(self, model: str, needed: Collection[str], *, dry_run: bool) -> dict[str, int]:
+        """Remove the files of a model that are not needed and older than a day.
+
+        Args:
+            model: whose files.
+            needed: hashes of the files that its versions name.
+            dry_run: only say which these are.
+
+        Returns:
+            Hashes and sizes.
+        """
 
     def resolve(self, model: str, *, version: str | None = None, alias: str | None = None) -> str:
         """The version that is meant by exactly one of a version and an alias.
@@ -211,32 +201,6 @@ class Store:
             return names.check(version, "version")
         return self.alias(model, str(alias)).version
 
-    def _log(self, model: str, alias: str) -> AliasLog:
-        return AliasLog(self.objects, names.check(model, "model"), names.check(alias, "alias"))
-
-    def _no_version(self, model: str, version: str) -> MlplatError:
-        if (tombstone := self.tombstone(model, version)) is not None:
-            when = (
-                f"on {tombstone.at:%Y-%m-%d} by {tombstone.by or 'someone'} ({tombstone.reason or 'without a reason'})"
-            )
-            return NotFoundError(f"The version {version!r} of {model!r} was deleted {when}.")
-        if versions := self.versions(model):
-            return NotFoundError(f"There is no version {version!r} of {model!r}.", hint=f"It has {_some(versions)}.")
-        return self._no_model(model)
-
-    def _no_alias(self, model: str, alias: str) -> MlplatError:
-        if aliases := sorted(self.aliases(model)):
-            return NotFoundError(f"{model!r} has no alias {alias!r}.", hint=f"It has {_some(aliases)}.")
-        if versions := self.versions(model):
-            hint = f"It has none; its versions are {_some(versions)}."
-            return NotFoundError(f"{model!r} has no alias {alias!r}.", hint=hint)
-        return self._no_model(model)
-
-    def _no_model(self, model: str) -> MlplatError:
-        models = self.models()
-        hint = f"The store has {_some(models)}." if models else "The store is empty: publish one with `mlplat train`."
-        return NotFoundError(f"There is no model {model!r} in {self.url}.", hint=hint)
-
 
 def read_manifest(data: bytes, model: str, version: str, *, source: str) -> Manifest:
     """The manifest of that very version out of its bytes; raises SchemaError and CorruptError."""
@@ -247,9 +211,3 @@ def read_manifest(data: bytes, model: str, version: str, *, source: str) -> Mani
             hint="Publish the version anew, or use `mlplat models push`.",
         )
     return manifest
-
-
-def _some(names_: list[str], limit: int = 10) -> str:
-    """The last names of a list, for a sentence."""
-    shown = ", ".join(names_[-limit:])
-    return shown if len(names_) <= limit else f"{len(names_)}, the last of them {shown}"

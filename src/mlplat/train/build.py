@@ -1,5 +1,6 @@
 """From a recipe and its data to a version: the files and the manifest, checked, not yet published."""
 
+import hashlib
 import math
 import platform
 from collections.abc import Mapping
@@ -24,7 +25,6 @@ from mlplat.bundle.manifest import (
     Manifest,
     RecipeInfo,
     fingerprint,
-    sha256_of,
 )
 from mlplat.errors import DataError
 from mlplat.recipes import Dataset, Recipe
@@ -130,9 +130,9 @@ def _describe(
     truth = data.y[held_out]
     some = _take(seen, slice(BASELINE_ROWS))
     data_info = DataInfo(uri=data.table.uri, rows=len(data), held_out=len(held_out), sha256=data.table.sha256)
-    metrics = _finite(plan.recipe.metrics(data.task, truth, predicted, kept))
+    metrics = finite(plan.recipe.metrics(data.task, truth, predicted, kept))
     importances = importances_of(estimator, features)
-    packages = {"python": platform.python_version()} | {name: installed(name) for name in _PACKAGES}
+    packages = installed_packages()
     samples.write_held_out(folder / HELD_OUT_FILE, data, held_out)
     text = card(
         model=plan.model,
@@ -169,7 +169,7 @@ def _describe(
         metrics=metrics,
         importances=importances,
         charts=charts_of(truth, predicted),
-        files={name: _entry(path) for name, path in files.items()},
+        files={name: entry_of(path) for name, path in files.items()},
         runtime=exported.runtime,
         packages=packages,
         golden=samples.golden_of(exported.run, features, data, held_out, tolerance_of(data.task)),
@@ -194,13 +194,21 @@ def _take(inputs: Inputs, rows: NDArray[Any] | slice) -> Inputs:
     return {name: values[rows] for name, values in inputs.items()}
 
 
-def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics without those that are no numbers, which are logged."""
     for name, value in metrics.items():
         if not math.isfinite(value):
             logs.get().warning("metric_left_out", metric=name, value=str(value))
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 
-def _entry(path: Path) -> FileEntry:
-    data = path.read_bytes()
-    return FileEntry(sha256=sha256_of(data), bytes=len(data))
+def installed_packages() -> dict[str, str]:
+    """The versions of what a model depends on."""
+    return {"python": platform.python_version()} | {name: installed(name) for name in _PACKAGES}
+
+
+def entry_of(path: Path) -> FileEntry:
+    """What the manifest says about a file."""
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return FileEntry(sha256=sha256, bytes=path.stat().st_size)

@@ -8,6 +8,8 @@ from mlplat.bundle.features import BooleanColumn, CategoryColumn, Features
 from mlplat.bundle.manifest import DataInfo, Label, RecipeInfo, Task
 
 MAX_ROWS = 50
+HELD_OUT = "of which {} were held out to measure the model."
+SAMPLE = "on which the export was compared with the estimator, which may have been fitted on them."
 
 
 def command_of(recipe: RecipeInfo, *, model: str, version: str, data: str | None) -> str:
@@ -39,8 +41,12 @@ def card(
     importances: Mapping[str, float],
     packages: Mapping[str, str],
     command: str,
+    made_here: bool = True,
 ) -> str:
-    """The card as Markdown: what the model predicts, from what, how well, and how it was made."""
+    """The card as Markdown: what the model predicts, from what, how well, and how it was made.
+
+    `made_here` is False for an estimator that was fitted elsewhere: then the data is a sample, which it may know.
+    """
     answers = "" if classes is None else f", one of {', '.join(f'`{_cell(c)}`' for c in classes[:MAX_ROWS])}"
     ranked = [c for n in importances for c in features.columns if c.name == n] or list(features.columns)
     rows: list[tuple[str, ...]] = [
@@ -52,9 +58,9 @@ def card(
         f"# {model} {version}",
         f"A {task} of `{_cell(target)}`{answers}, by {estimator_name(estimator)}.",
         "## Data",
-        f"`{data.uri}`: {data.rows} rows, of which {data.held_out} were held out to measure the model.  \nsha256 `{data.sha256}`",
+        f"`{data.uri}`: {data.rows} rows, {HELD_OUT.format(data.held_out) if made_here else SAMPLE}  \nsha256 `{data.sha256}`",
         "## Metrics",
-        "On the held-out rows, predicted by the exported model:",
+        f"On {'the held-out rows' if made_here else 'the sample'}, predicted by the exported model:",
         _table(("metric", "value"), [(name, f"{value:.4f}") for name, value in metrics.items()]),
         "## Features",
         _table(("feature", "kind", "missing values", "importance"), rows),
@@ -65,7 +71,7 @@ def card(
     parts += [
         "## How it was made",
         f"```\n{command}\n```",
-        f"Recipe `{recipe.name}`, revision {recipe.revision}. The estimator:",
+        f"Recipe `{recipe.name}`, revision {recipe.revision}. The estimator:" if made_here else "The estimator:",
         f"```\n{estimator!r}\n```",
         ", ".join(f"{name} {number}" for name, number in packages.items()),
     ]

@@ -15,7 +15,7 @@ from mlplat.train.converters import repair_converters
 OPSET = 18
 PROBABILITY_TOLERANCE = 1e-5
 REGRESSION_TOLERANCE = 1e-4
-_ADVICE = "Choose another estimator, or publish it as a pickle with --allow-pickle."
+ADVICE = "Choose another estimator, or publish it as a pickle with --allow-pickle."
 
 
 def tolerance_of(task: Task) -> float:
@@ -65,7 +65,7 @@ def to_onnx(estimator: BaseEstimator, features: Features, task: Task, *, name: s
         )
     except Exception as error:  # skl2onnx raises what its converters happen to raise
         raise ExportError(
-            f"{type(estimator).__name__} cannot be exported to ONNX: {_first_line(error)}.", hint=_ADVICE
+            f"{type(estimator).__name__} cannot be exported to ONNX: {_first_line(error)}.", hint=ADVICE
         ) from error
     _rename_inputs(model.graph, [name for name, _ in types])
     return bytes(model.SerializeToString())
@@ -114,7 +114,7 @@ def check_parity(expected: Prediction, found: Prediction, task: Task) -> None:
     raise ExportError(
         f"The ONNX export differs from the estimator in {int(off.sum())} of {len(off)} rows, by up to {distance:.3g} in a "
         f"{what} (allowed: {tolerance_of(task):g}{'' if task == 'classification' else ', relative'}).",
-        hint=_ADVICE,
+        hint=ADVICE,
     )
 
 

@@ -18,7 +18,7 @@ import pytest
 from mlplat.cli import batch, demo
 from mlplat.cli.demo import Demo, DemoError
 from mlplat.errors import UsageError
-from mlplat.store import Store
+from mlplat.store import ObjectStore
 
 from .conftest import Done, Run
 
@@ -100,7 +100,7 @@ class TestRecipes:
 
 
 class TestModels:
-    def test_models_and_versions_are_listed(self, run: Run, models: Store) -> None:
+    def test_models_and_versions_are_listed(self, run: Run, models: ObjectStore) -> None:
         listed = json.loads(run("models", "list", "--output", "json").out)
         assert [row["model"] for row in listed] == ["customers", "forecast", "iris"]
         assert listed[2] == {"model": "iris", "versions": ["v1", "v2"], "aliases": {"champion": "v1"}}
@@ -120,7 +120,7 @@ class TestModels:
         assert (done.code, "Nothing is in models yet; try: mlplat train" in done.out) == (0, True)
         assert json.loads(run("models", "list", "--output", "json").out) == []
 
-    def test_what_is_verified_and_pruned_is_given_to_programs(self, run: Run, models: Store) -> None:
+    def test_what_is_verified_and_pruned_is_given_to_programs(self, run: Run, models: ObjectStore) -> None:
         verified = json.loads(run("models", "verify", "iris", "--output", "json").out)
         assert [(row["model"], row["version"]) for row in verified] == [("iris", "v1"), ("iris", "v2")]
         assert verified[0]["files"] == len(models.manifest("iris", "v1").files)
@@ -130,13 +130,13 @@ class TestModels:
         assert json.loads(run(*args, "--yes").out)["versions"] == ["v2"]
         assert models.versions("iris") == ["v1"]
 
-    def test_a_version_is_shown_by_name_or_alias(self, run: Run, models: Store) -> None:
+    def test_a_version_is_shown_by_name_or_alias(self, run: Run, models: ObjectStore) -> None:
         assert json.loads(run("models", "show", "iris", "v2", "--output", "json").out)["version"] == "v2"
         table = run("models", "show", "iris", "champion").out
         for words in ("v1", "champion", "sepal_length (numeric)", "setosa, versicolor, virginica", "accuracy="):
             assert words in table
 
-    def test_an_alias_moves_and_keeps_its_history(self, run: Run, models: Store) -> None:
+    def test_an_alias_moves_and_keeps_its_history(self, run: Run, models: ObjectStore) -> None:
         assert "champion is v2 (before: v1)" in run("models", "promote", "iris", "v2", "--reason", "why not").out
         assert "champion is v1 (before: v2)" in run("models", "rollback", "iris", "champion", "--by", "me").out
         moves = json.loads(run("models", "history", "iris", "champion", "--output", "json").out)
@@ -145,14 +145,14 @@ class TestModels:
         assert moves[2]["by"] == "me"
         assert "why not" in run("models", "history", "iris", "champion").out
 
-    def test_an_alias_goes_back_to_a_version_or_a_time(self, run: Run, models: Store) -> None:
+    def test_an_alias_goes_back_to_a_version_or_a_time(self, run: Run, models: ObjectStore) -> None:
         first = models.history("iris", "champion")[0].at
         run("models", "promote", "iris", "v2")
         assert "is v1" in run("models", "rollback", "iris", "champion", "--at", first.isoformat()).out
         assert "is v2" in run("models", "rollback", "iris", "champion", "--to", "v2").out
         assert run("models", "rollback", "iris", "champion", "--to", "v9").code != 0
 
-    def test_a_time_that_history_prints_is_the_time_of_that_move(self, run: Run, models: Store) -> None:
+    def test_a_time_that_history_prints_is_the_time_of_that_move(self, run: Run, models: ObjectStore) -> None:
         run("models", "promote", "iris", "v2")
         run("models", "promote", "iris", "v1")
         moves = json.loads(run("models", "history", "iris", "champion", "--output", "json").out)
@@ -162,19 +162,19 @@ class TestModels:
             done = run("models", "rollback", "iris", "champion", "--at", move["at"])
             assert f"champion is {move['version']}" in done.out
 
-    def test_a_time_in_whole_seconds_means_all_of_that_second(self, run: Run, models: Store) -> None:
+    def test_a_time_in_whole_seconds_means_all_of_that_second(self, run: Run, models: ObjectStore) -> None:
         start = datetime(2036, 1, 31, 8, tzinfo=UTC)
         for version, seconds in (("v2", 9.25), ("v1", 12.0)):
-            store = Store(models.objects, clock=repeat(start + timedelta(seconds=seconds)).__next__)
+            store = ObjectStore(models.objects, clock=repeat(start + timedelta(seconds=seconds)).__next__)
             store.move("iris", "champion", version, reason="test", by="test")
         for second, version in ((8, "v1"), (9, "v2"), (10, "v2")):
             done = run("models", "rollback", "iris", "champion", "--at", f"2036-01-31T08:00:{second:02}Z")
             assert f"champion is {version}" in done.out
 
-    def test_another_alias_can_be_made(self, run: Run, models: Store) -> None:
+    def test_another_alias_can_be_made(self, run: Run, models: ObjectStore) -> None:
         assert "canary is v1" in run("models", "promote", "iris", "champion", "canary").out
 
-    def test_bytes_are_verified(self, run: Run, models: Store, tmp_path: Path) -> None:
+    def test_bytes_are_verified(self, run: Run, models: ObjectStore, tmp_path: Path) -> None:
         assert run("models", "verify", "iris").out.count("all as published") == 2
         entry = models.manifest("iris", "v1").files["card.md"]
         (tmp_path / "models/iris/files" / entry.sha256).chmod(0o644)
@@ -183,14 +183,14 @@ class TestModels:
         assert done.code == 1
         assert "card.md" in done.err
 
-    def test_a_version_is_pulled_and_pushed(self, run: Run, models: Store, tmp_path: Path) -> None:
+    def test_a_version_is_pulled_and_pushed(self, run: Run, models: ObjectStore, tmp_path: Path) -> None:
         assert run("models", "pull", "iris", "champion", "v1-folder").code == 0
         assert (tmp_path / "v1-folder/model.onnx").exists()
         done = run("models", "push", "v1-folder", "--store", "other")
         assert "iris v1 is in other" in done.out
         assert "all as published" in run("models", "verify", "iris", "--store", "other").out
 
-    def test_pruning_is_a_dry_run_until_it_is_meant(self, run: Run, models: Store) -> None:
+    def test_pruning_is_a_dry_run_until_it_is_meant(self, run: Run, models: ObjectStore) -> None:
         args = ["models", "prune", "iris", "--older-than-days", "0"]
         assert "Would delete (say --yes to do it): v2" in run(*args).out
         assert models.versions("iris") == ["v1", "v2"]
@@ -200,24 +200,24 @@ class TestModels:
 
 
 class TestPredict:
-    def test_the_answer_is_a_servers(self, run: Run, models: Store) -> None:
+    def test_the_answer_is_a_servers(self, run: Run, models: ObjectStore) -> None:
         answer = json.loads(run("predict", "--model", "iris", "--alias", "champion", FLOWER).out)
         assert (answer["prediction"], answer["model_version"]) == ("setosa", "v1")
 
     def test_the_body_may_be_a_file_or_standard_input(
-        self, run: Run, models: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, run: Run, models: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "body.json").write_text(FLOWER)
         assert "setosa" in run("predict", "--model", "iris", "--version", "v2", "@body.json").out
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(FLOWER.encode())))
         assert "setosa" in run("predict", "--model", "iris", "--version", "v2", "-").out
 
-    def test_a_forecast_looks_ahead(self, run: Run, models: Store) -> None:
+    def test_a_forecast_looks_ahead(self, run: Run, models: ObjectStore) -> None:
         body = '{"values": [50, 51, 52, 53, 54], "horizon": 2}'
         answer = json.loads(run("predict", "--model", "forecast", "--version", "v1", body).out)
         assert len(answer["predictions"]) == 2
 
-    def test_a_wrong_value_is_an_error_that_names_it(self, run: Run, models: Store) -> None:
+    def test_a_wrong_value_is_an_error_that_names_it(self, run: Run, models: ObjectStore) -> None:
         done = run("predict", "--model", "iris", "--version", "v1", '{"features": [1, 2, 3, "x"]}')
         assert done.code == 1
         assert "petal_width" in done.err
@@ -228,7 +228,7 @@ class TestBatch:
         with path.open() as file:
             return list(csv.DictReader(file))
 
-    def test_the_held_out_sample_is_scored_and_not_twice(self, run: Run, models: Store, tmp_path: Path) -> None:
+    def test_the_held_out_sample_is_scored_and_not_twice(self, run: Run, models: ObjectStore, tmp_path: Path) -> None:
         args = ["batch", "--model", "iris", "--alias", "champion", "--input", "sample", "--output", "out.csv"]
         done = run(*args)
         assert done.code == 0, done.err
@@ -237,7 +237,7 @@ class TestBatch:
         assert {row["model_version"] for row in rows} == {"v1"}
         assert "complete already" in run(*args).out
 
-    def test_rejected_rows_are_told(self, run: Run, models: Store, tmp_path: Path) -> None:
+    def test_rejected_rows_are_told(self, run: Run, models: ObjectStore, tmp_path: Path) -> None:
         header = "sepal_length,sepal_width,petal_length,petal_width\n"
         (tmp_path / "in.csv").write_text(header + "5.1,3.5,1.4,0.2\n5.1,wide,1.4,0.2\n")
         args = ["batch", "--model", "iris", "--version", "v1", "--input", "in.csv", "--output", "out.csv"]
@@ -249,7 +249,7 @@ class TestBatch:
         assert "which rows were rejected" in done.out
 
     def test_a_job_scores_the_shard_of_its_index(
-        self, run: Run, models: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, run: Run, models: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         args = ["batch", "--model", "iris", "--version", "v1", "--input", "sample", "--output", "out/", "--shards", "2"]
         done: list[Done] = []

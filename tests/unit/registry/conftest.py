@@ -20,7 +20,7 @@ from mlplat.registry.metrics import RegistryMetrics
 from mlplat.registry.migrations import migrate
 from mlplat.registry.run import listen, make_server
 from mlplat.registry.service import Service
-from mlplat.store import Store, open_store
+from mlplat.store import ObjectStore, open_object_store
 from mlplat.store.aliases import utc_now
 
 SETTINGS = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 200")
@@ -115,16 +115,16 @@ def database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> ObjectStore:
     """An empty store in a folder."""
-    return open_store(str(tmp_path / "store"))
+    return open_object_store(str(tmp_path / "store"))
 
 
 Publish = Callable[..., Any]
 
 
 @pytest.fixture
-def publish(store: Store, draft: Callable[..., Any]) -> Publish:
+def publish(store: ObjectStore, draft: Callable[..., Any]) -> Publish:
     """Publish a version into the store, past the registry: `publish("v1", model="iris", metrics={...})`."""
 
     def put(version: str = "v1", *, model: str = "iris", contents: Any = None, **changes: Any) -> Any:
@@ -156,7 +156,7 @@ ADMIN = "the key of the admin of the tests"
 
 
 @pytest.fixture
-def service(database: Database, store: Store, tmp_path: Path) -> Service:
+def service(database: Database, store: ObjectStore, tmp_path: Path) -> Service:
     """A registry over the database and the store."""
     (tmp_path / "uploads").mkdir()
     return Service(

@@ -16,7 +16,7 @@ from mlplat.registry.bodies import NewKey
 from mlplat.registry.database import Database
 from mlplat.registry.metrics import RegistryMetrics
 from mlplat.registry.service import Service
-from mlplat.store import open_store
+from mlplat.store import open_object_store
 from mlplat.store.aliases import utc_now
 
 from .conftest import ADMIN, serving
@@ -245,7 +245,7 @@ def test_a_registry_that_starts_without_its_database_waits_for_it(postgresql: An
 def test_without_its_store_the_registry_answers_from_the_catalogue(
     database: Database, tmp_path: Any, draft: Drafts
 ) -> None:
-    store = open_store(str(tmp_path / "store"))
+    store = open_object_store(str(tmp_path / "store"))
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 4 << 20, RegistryMetrics())
     version = draft("v1")
     with serving(service, sync_seconds=0.05) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}) as client:
@@ -272,7 +272,7 @@ def test_without_its_store_the_registry_answers_from_the_catalogue(
 
 
 def test_what_others_publish_appears_by_itself(database: Database, tmp_path: Any, draft: Drafts) -> None:
-    store = open_store(str(tmp_path / "store"))
+    store = open_object_store(str(tmp_path / "store"))
     service = Service(database, store, KeyRing(database, open_to_all=True), tmp_path, 4 << 20, RegistryMetrics())
     with serving(service, sync_seconds=0.05) as base, Client(base_url=base) as client:
         version = draft("v1")
@@ -287,7 +287,7 @@ def test_what_the_database_holds_alone_is_all_that_is_lost_with_it(
     url: str, postgresql: Any, tmp_path: Any, draft: Drafts
 ) -> None:
     """Descriptions, owners, tags, who published, keys, the audit log, idempotency keys; nothing else."""
-    store = open_store(str(tmp_path / "store"))
+    store = open_object_store(str(tmp_path / "store"))
 
     def ask(database: Database, act: Callable[[Client], Any]) -> Any:
         service = Service(database, store, KeyRing(database, open_to_all=True), tmp_path, 4 << 20, RegistryMetrics())

@@ -13,7 +13,7 @@ from mlplat.registry import catalogue, indexing, rows, tables
 from mlplat.registry.bodies import Page
 from mlplat.registry.database import Database
 from mlplat.registry.keyset import Slice
-from mlplat.store import Store
+from mlplat.store import ObjectStore
 
 from .conftest import Publish, counted
 
@@ -68,7 +68,7 @@ def test_a_page_is_right_whatever_is_added_meanwhile(database: Database) -> None
     assert [model.name for model in first.items + second.items] == ["b", "d", "e", "f"]
 
 
-def test_a_page_of_fifty_takes_two_queries(database: Database, store: Store, publish: Publish) -> None:
+def test_a_page_of_fifty_takes_two_queries(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish("v0")
     indexing.index_store(database, store)
     make_models(database, [f"m{number}" for number in range(60)])
@@ -115,7 +115,7 @@ def test_models_are_found_by_owner_tag_and_pattern(database: Database) -> None:
     assert names(pattern="????-?") == ["Team-d", "team-a", "team-b"]
 
 
-def test_versions_are_found_by_what_they_are(database: Database, store: Store, publish: Publish) -> None:
+def test_versions_are_found_by_what_they_are(database: Database, store: ObjectStore, publish: Publish) -> None:
     for number, version in enumerate(["v1", "v2", "v10"]):
         publish(version, metrics={"accuracy": 0.9 + number / 100, "loss": -1.0 * number} if number else {"f1": 0.5})
     indexing.index_store(database, store)
@@ -143,7 +143,7 @@ def test_versions_are_found_by_what_they_are(database: Database, store: Store, p
     assert len(names(task="classification", recipe="iris")) == 3
 
 
-def test_search_finds_words_by_their_beginnings(database: Database, store: Store, publish: Publish) -> None:
+def test_search_finds_words_by_their_beginnings(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish("v1", model="iris-big")
     indexing.index_store(database, store)
     make_models(database, ["rose"], description="Blumen & Größe, 100% 'quoted' _", owner="Ann Lee")
@@ -186,7 +186,9 @@ def test_what_no_list_knows_is_refused(database: Database) -> None:
             catalogue.list_models(connection, Slice(50, "nonsense"))
 
 
-def test_the_history_of_an_alias_is_listed_newest_first(database: Database, store: Store, publish: Publish) -> None:
+def test_the_history_of_an_alias_is_listed_newest_first(
+    database: Database, store: ObjectStore, publish: Publish
+) -> None:
     for version in ("v1", "v2"):
         publish(version)
     for number in range(7):

@@ -13,7 +13,7 @@ from mlplat.registry import catalogue, indexing, rows, tables
 from mlplat.registry.database import Database
 from mlplat.registry.entries import natural, read_entry
 from mlplat.registry.keyset import Slice
-from mlplat.store import Store, open_store
+from mlplat.store import ObjectStore, open_object_store
 from mlplat.store.keys import natural as as_people_count
 
 from .conftest import Publish
@@ -40,7 +40,7 @@ def versions(database: Database, model: str = "iris") -> list[str]:
         return [each.version for each in catalogue.list_versions(connection, model, ALL, sort="version").items]
 
 
-def test_what_is_in_the_store_is_in_the_catalogue(database: Database, store: Store, publish: Publish) -> None:
+def test_what_is_in_the_store_is_in_the_catalogue(database: Database, store: ObjectStore, publish: Publish) -> None:
     first = publish("v1")
     publish("v2")
     publish("v1", model="rose")
@@ -58,7 +58,7 @@ def test_what_is_in_the_store_is_in_the_catalogue(database: Database, store: Sto
     assert version.card == "# A card\n"
 
 
-def test_looking_again_changes_nothing(database: Database, store: Store, publish: Publish) -> None:
+def test_looking_again_changes_nothing(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish("v1")
     store.move("iris", "champion", "v1", reason="first", by="ann")
     indexing.index_store(database, store)
@@ -68,7 +68,7 @@ def test_looking_again_changes_nothing(database: Database, store: Store, publish
     assert seen(database) == before
 
 
-def test_a_catalogue_that_was_lost_is_made_anew(database: Database, store: Store, publish: Publish) -> None:
+def test_a_catalogue_that_was_lost_is_made_anew(database: Database, store: ObjectStore, publish: Publish) -> None:
     for number in range(25):
         publish(f"v{number}")
         indexing.index_store(database, store)
@@ -88,7 +88,7 @@ def test_a_catalogue_that_was_lost_is_made_anew(database: Database, store: Store
         assert old.model_copy(update={"updated_at": new.updated_at}) == new  # a deletion is a change, too
 
 
-def test_what_was_deleted_in_the_store_is_gone(database: Database, store: Store, publish: Publish) -> None:
+def test_what_was_deleted_in_the_store_is_gone(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish("v1")
     publish("v2")
     indexing.index_store(database, store)
@@ -101,16 +101,16 @@ def test_what_was_deleted_in_the_store_is_gone(database: Database, store: Store,
 
 
 def test_an_empty_store_is_taken_for_a_wrong_one(
-    database: Database, store: Store, publish: Publish, tmp_path: Path
+    database: Database, store: ObjectStore, publish: Publish, tmp_path: Path
 ) -> None:
     publish("v1")
     indexing.index_store(database, store)
-    assert not indexing.index_store(database, open_store(str(tmp_path / "another")))
+    assert not indexing.index_store(database, open_object_store(str(tmp_path / "another")))
     assert versions(database) == ["v1"]
 
 
 def test_a_deletion_that_was_killed_is_finished(
-    database: Database, store: Store, publish: Publish, monkeypatch: pytest.MonkeyPatch
+    database: Database, store: ObjectStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish("v1")
     publish("v2")
@@ -128,7 +128,7 @@ def test_a_deletion_that_was_killed_is_finished(
     assert versions(database) == store.versions("iris") == ["v2"]
 
 
-def test_what_cannot_be_read_is_passed_over(database: Database, store: Store, publish: Publish) -> None:
+def test_what_cannot_be_read_is_passed_over(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish("v1")
     publish("v2")
     data = store.objects.get("iris/versions/v1.json")
@@ -139,7 +139,7 @@ def test_what_cannot_be_read_is_passed_over(database: Database, store: Store, pu
     assert (changes.versions, changes.unreadable) == (2, 2)
 
 
-def test_a_move_that_was_removed_by_hand_is_gone(database: Database, store: Store, publish: Publish) -> None:
+def test_a_move_that_was_removed_by_hand_is_gone(database: Database, store: ObjectStore, publish: Publish) -> None:
     for version in ("v1", "v2"):
         publish(version)
         store.move("iris", "champion", version, reason="", by="")
@@ -152,7 +152,7 @@ def test_a_move_that_was_removed_by_hand_is_gone(database: Database, store: Stor
     assert (alias.version, alias.number) == ("v1", 1)
 
 
-def test_tags_and_who_published_stay(database: Database, store: Store, publish: Publish) -> None:
+def test_tags_and_who_published_stay(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish("v1")
     indexing.put_entry(database, read_entry(store, "iris", "v1"), by="ann")
     with database.write() as connection:
@@ -166,7 +166,7 @@ def test_tags_and_who_published_stay(database: Database, store: Store, publish: 
 
 
 def test_a_version_or_an_alias_that_is_missing_is_looked_for(
-    database: Database, store: Store, publish: Publish
+    database: Database, store: ObjectStore, publish: Publish
 ) -> None:
     publish("v1")
     store.move("iris", "champion", "v1", reason="", by="")
@@ -178,7 +178,7 @@ def test_a_version_or_an_alias_that_is_missing_is_looked_for(
     assert seen(database)[0][0].aliases == {"champion": "v1"}
 
 
-def test_odd_facts_of_a_manifest_are_no_error(database: Database, store: Store, publish: Publish) -> None:
+def test_odd_facts_of_a_manifest_are_no_error(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish(
         recipe=RecipeInfo(name="a\0b", params={"large": 10**40, "text": "\0\u2028"}),
         metrics={"x" * 500: 1.0, "nul\0": 2.0, "accuracy": 1e308},
@@ -194,10 +194,10 @@ def test_odd_facts_of_a_manifest_are_no_error(database: Database, store: Store, 
     assert len(found.metrics) == 3
 
 
-def test_a_store_that_is_away_is_said(database: Database, store: Store, publish: Publish, tmp_path: Path) -> None:
+def test_a_store_that_is_away_is_said(database: Database, store: ObjectStore, publish: Publish, tmp_path: Path) -> None:
     publish("v1")
     indexing.index_store(database, store)
-    away = open_store(str(tmp_path / "away"), create=False)
+    away = open_object_store(str(tmp_path / "away"), create=False)
     with pytest.raises(StoreError):
         indexing.index_store(database, away)
     assert versions(database) == ["v1"]

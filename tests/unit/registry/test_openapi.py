@@ -22,7 +22,7 @@ from mlplat.registry.access import KeyRing
 from mlplat.registry.database import Database
 from mlplat.registry.metrics import RegistryMetrics
 from mlplat.registry.service import Service
-from mlplat.store import Store
+from mlplat.store import ObjectStore
 
 from .conftest import ADMIN, serving
 
@@ -39,7 +39,7 @@ CHECKS = [
 
 
 @pytest.fixture
-def base(database: Database, store: Store, tmp_path: Path, draft: Callable[..., Any]) -> Iterator[str]:
+def base(database: Database, store: ObjectStore, tmp_path: Path, draft: Callable[..., Any]) -> Iterator[str]:
     """A registry for everyone, with a version and an alias."""
     version = draft("v1")
     store.publish(version.manifest, version.files)

@@ -11,21 +11,23 @@ from typing import Any
 
 import pytest
 
-from mlplat.store import Store, open_store
+from mlplat.store import ObjectStore, open_object_store
 
 PUBLISHER = Path(__file__).with_name("publisher.py")
 
 
 @pytest.fixture(params=["file", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     """An empty store, in a folder and in a bucket."""
-    return open_store(str(tmp_path / "store") if request.param == "file" else request.getfixturevalue("s3").new_url())
+    return open_object_store(
+        str(tmp_path / "store") if request.param == "file" else request.getfixturevalue("s3").new_url()
+    )
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Store:
+def files(tmp_path: Path) -> ObjectStore:
     """An empty store in a folder."""
-    return open_store(str(tmp_path / "store"))
+    return open_object_store(str(tmp_path / "store"))
 
 
 class Publisher:

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from mlplat.errors import ConflictError, CorruptError, NotFoundError, UsageError
 from mlplat.objects import open_objects
-from mlplat.store import UNCHECKED, Store, open_store, rollback
+from mlplat.store import UNCHECKED, ObjectStore, open_object_store, rollback
 from mlplat.store.seal import seal
 
 Drafts = Callable[..., Any]
@@ -22,7 +22,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def filled(store: Store, draft: Drafts) -> Store:
+def filled(store: ObjectStore, draft: Drafts) -> ObjectStore:
     """A store with v1 to v4 of iris."""
     for number in range(1, 5):
         version = draft(f"v{number}")
@@ -30,11 +30,11 @@ def filled(store: Store, draft: Drafts) -> Store:
     return store
 
 
-def move(store: Store, version: str, **options: Any) -> Any:
+def move(store: ObjectStore, version: str, **options: Any) -> Any:
     return store.move("iris", "champion", version, reason="a test", by="me", **options)
 
 
-def test_every_move_is_kept_with_reason_time_and_mover(filled: Store) -> None:
+def test_every_move_is_kept_with_reason_time_and_mover(filled: ObjectStore) -> None:
     move(filled, "v1")
     filled.move("iris", "champion", "v2", reason="better", by="gate")
     history = filled.history("iris", "champion")
@@ -45,14 +45,14 @@ def test_every_move_is_kept_with_reason_time_and_mover(filled: Store) -> None:
     assert filled.aliases("iris") == {"champion": history[1]}
 
 
-def test_moving_to_what_it_names_already_writes_nothing(filled: Store) -> None:
+def test_moving_to_what_it_names_already_writes_nothing(filled: ObjectStore) -> None:
     first = move(filled, "v1")
     assert move(filled, "v1") == first
     assert move(filled, "v1", expected=None) == first
     assert len(filled.history("iris", "champion")) == 1
 
 
-def test_why_there_was_no_move_is_kept_and_changes_nothing(filled: Store) -> None:
+def test_why_there_was_no_move_is_kept_and_changes_nothing(filled: ObjectStore) -> None:
     move(filled, "v1")
     moved = move(filled, "v2")
     for _ in range(2):  # as when a pod is tried again
@@ -65,12 +65,12 @@ def test_why_there_was_no_move_is_kept_and_changes_nothing(filled: Store) -> Non
     assert rollback(filled, "iris", "champion", by="me").version == "v1"
 
 
-def test_an_alias_that_does_not_exist_has_nothing_to_stay_at(filled: Store) -> None:
+def test_an_alias_that_does_not_exist_has_nothing_to_stay_at(filled: ObjectStore) -> None:
     filled.stay("iris", "champion", reason="v1 refused: below the floor", by="gate")
     assert filled.aliases("iris") == {}
 
 
-def test_a_move_that_expects_something_else_is_a_conflict(filled: Store) -> None:
+def test_a_move_that_expects_something_else_is_a_conflict(filled: ObjectStore) -> None:
     with pytest.raises(ConflictError, match=r"names nothing yet; 'v3' was expected"):
         move(filled, "v2", expected="v3")
     move(filled, "v1", expected=None)
@@ -79,7 +79,7 @@ def test_a_move_that_expects_something_else_is_a_conflict(filled: Store) -> None
     assert move(filled, "v2", expected="v1").previous == "v1"
 
 
-def test_an_alias_cannot_name_a_version_that_does_not_exist(filled: Store) -> None:
+def test_an_alias_cannot_name_a_version_that_does_not_exist(filled: ObjectStore) -> None:
     with pytest.raises(NotFoundError, match=r"no version 'v9'.*It has v1, v2, v3, v4"):
         move(filled, "v9")
     with pytest.raises(NotFoundError, match=r"has no alias 'champion'. It has none; its versions are v1"):
@@ -91,9 +91,9 @@ def test_an_alias_cannot_name_a_version_that_does_not_exist(filled: Store) -> No
         filled.alias("rose", "champion")
 
 
-def test_time_goes_on_in_the_log_when_the_clock_jumps_back(filled: Store) -> None:
+def test_time_goes_on_in_the_log_when_the_clock_jumps_back(filled: ObjectStore) -> None:
     times = iter([NOON, NOON - timedelta(days=1), NOON - timedelta(days=1), NOON + timedelta(hours=1)])
-    store = Store(filled.objects, clock=lambda: next(times))
+    store = ObjectStore(filled.objects, clock=lambda: next(times))
     at = [move(store, version).at for version in ("v1", "v2", "v3", "v4")]
     assert at == [
         NOON,
@@ -104,7 +104,7 @@ def test_time_goes_on_in_the_log_when_the_clock_jumps_back(filled: Store) -> Non
     assert [each.at for each in store.history("iris", "champion")] == at
 
 
-def test_of_movers_that_expect_the_same_exactly_one_wins(filled: Store) -> None:
+def test_of_movers_that_expect_the_same_exactly_one_wins(filled: ObjectStore) -> None:
     move(filled, "v1")
 
     def race(version: str) -> str:
@@ -120,7 +120,7 @@ def test_of_movers_that_expect_the_same_exactly_one_wins(filled: Store) -> None:
     assert len(filled.history("iris", "champion")) == 2
 
 
-def test_movers_that_expect_nothing_all_get_their_turn(filled: Store) -> None:
+def test_movers_that_expect_nothing_all_get_their_turn(filled: ObjectStore) -> None:
     with ThreadPoolExecutor(4) as threads:
         done = list(threads.map(lambda number: move(filled, f"v{number % 4 + 1}"), range(24)))
     history = filled.history("iris", "champion")
@@ -130,7 +130,7 @@ def test_movers_that_expect_nothing_all_get_their_turn(filled: Store) -> None:
 
 
 def test_a_lost_reply_to_a_move_is_one_move(proxy: Any, once: Any, s3: Any, draft: Drafts) -> None:
-    store = open_store(s3.new_url())
+    store = open_object_store(s3.new_url())
     version = draft("v1")
     store.publish(version.manifest, version.files)
     proxy.lose = once(lambda method, path: method == "PUT" and "/aliases/" in path)
@@ -139,7 +139,7 @@ def test_a_lost_reply_to_a_move_is_one_move(proxy: Any, once: Any, s3: Any, draf
     assert store.history("iris", "champion") == [moved]
 
 
-def test_gaps_and_foreign_files_in_the_log_do_not_matter(files: Store, draft: Drafts, tmp_path: Path) -> None:
+def test_gaps_and_foreign_files_in_the_log_do_not_matter(files: ObjectStore, draft: Drafts, tmp_path: Path) -> None:
     for name in ("v1", "v2"):
         version = draft(name)
         files.publish(version.manifest, version.files)
@@ -157,7 +157,7 @@ def test_gaps_and_foreign_files_in_the_log_do_not_matter(files: Store, draft: Dr
 @pytest.mark.parametrize(
     "garbage", [b"", b"{", b"null", b'{"version": "../v1"}', b"\xff\xfe", b'{"version": "v1", "at": "noon"}']
 )
-def test_a_damaged_move_is_refused_by_name(files: Store, draft: Drafts, tmp_path: Path, garbage: bytes) -> None:
+def test_a_damaged_move_is_refused_by_name(files: ObjectStore, draft: Drafts, tmp_path: Path, garbage: bytes) -> None:
     version = draft("v1")
     files.publish(version.manifest, version.files)
     move(files, "v1")
@@ -167,7 +167,7 @@ def test_a_damaged_move_is_refused_by_name(files: Store, draft: Drafts, tmp_path
             call("iris", "champion")
 
 
-def test_rollback_goes_to_the_last_other_version(filled: Store) -> None:
+def test_rollback_goes_to_the_last_other_version(filled: ObjectStore) -> None:
     for version in ("v1", "v2", "v3"):
         move(filled, version)
     back = rollback(filled, "iris", "champion", by="me")
@@ -176,9 +176,9 @@ def test_rollback_goes_to_the_last_other_version(filled: Store) -> None:
     assert filled.alias("iris", "champion").version == "v1"
 
 
-def test_rollback_goes_to_what_was_named_at_a_time(filled: Store) -> None:
+def test_rollback_goes_to_what_was_named_at_a_time(filled: ObjectStore) -> None:
     times = iter([NOON, NOON + timedelta(days=1), NOON + timedelta(days=2), NOON + timedelta(days=3)])
-    store = Store(filled.objects, clock=lambda: next(times))
+    store = ObjectStore(filled.objects, clock=lambda: next(times))
     for version in ("v1", "v2", "v3"):
         move(store, version)
     back = rollback(store, "iris", "champion", by="me", at=NOON + timedelta(days=1, hours=23))
@@ -187,7 +187,7 @@ def test_rollback_goes_to_what_was_named_at_a_time(filled: Store) -> None:
         rollback(store, "iris", "champion", by="me", at=NOON - timedelta(seconds=1))
 
 
-def test_rollback_says_why_it_cannot(filled: Store) -> None:
+def test_rollback_says_why_it_cannot(filled: ObjectStore) -> None:
     move(filled, "v1")
     with pytest.raises(NotFoundError, match=r"never named another version. It named v1"):
         rollback(filled, "iris", "champion", by="me")
@@ -208,7 +208,7 @@ def make_log_machine(root: Path, template: Any) -> type[RuleBasedStateMachine]: 
         def __init__(self) -> None:
             super().__init__()
             self.time = NOON
-            self.store = Store(open_objects(str(root / str(next(numbers)))), clock=lambda: self.time)
+            self.store = ObjectStore(open_objects(str(root / str(next(numbers)))), clock=lambda: self.time)
             for version in VERSIONS:
                 manifest = template.manifest.model_copy(update={"version": version})
                 self.store.objects.put_if_absent(f"iris/versions/{version}.json", seal(manifest))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mlplat.errors import CorruptError, NotFoundError, StoreError
-from mlplat.store import Cache, Store, open_store
+from mlplat.store import Cache, ObjectStore, open_object_store
 
 Drafts = Callable[..., Any]
 
@@ -23,17 +23,17 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def publish(store: Store, draft: Any) -> Any:
+def publish(store: ObjectStore, draft: Any) -> Any:
     store.publish(draft.manifest, draft.files)
     return draft.manifest
 
 
-def vanish(store: Store, tmp_path: Path) -> None:
+def vanish(store: ObjectStore, tmp_path: Path) -> None:
     """Take the volume of the store away."""
     (tmp_path / "store").rename(tmp_path / "unmounted")
 
 
-def test_files_are_handed_out_by_name(store: Store, cache: Cache, draft: Drafts) -> None:
+def test_files_are_handed_out_by_name(store: ObjectStore, cache: Cache, draft: Drafts) -> None:
     manifest = publish(store, draft("v1"))
     paths = cache.fetch(store, manifest)
     assert {name: path.read_bytes() for name, path in paths.items()} == {
@@ -45,14 +45,14 @@ def test_files_are_handed_out_by_name(store: Store, cache: Cache, draft: Drafts)
 
 
 def test_a_version_that_was_fetched_is_there_while_the_store_is_not(
-    files: Store, cache: Cache, draft: Drafts, tmp_path: Path
+    files: ObjectStore, cache: Cache, draft: Drafts, tmp_path: Path
 ) -> None:
     manifest = publish(files, draft("v1"))
     cache.manifest(files, "iris", "v1")
     cache.fetch(files, manifest)
     vanish(files, tmp_path)
     restarted = Cache(tmp_path / "cache")
-    store = open_store(files.url, create=False)
+    store = open_object_store(files.url, create=False)
     assert restarted.manifest(store, "iris", "v1") == manifest
     assert restarted.fetch(store, manifest)["card.md"].read_bytes() == b"# A card\n"
     with pytest.raises(StoreError):
@@ -60,12 +60,12 @@ def test_a_version_that_was_fetched_is_there_while_the_store_is_not(
 
 
 def test_a_store_that_was_made_anew_is_believed_more_than_the_cache(
-    files: Store, cache: Cache, draft: Drafts, tmp_path: Path
+    files: ObjectStore, cache: Cache, draft: Drafts, tmp_path: Path
 ) -> None:
     publish(files, draft("v1"))
     cache.manifest(files, "iris", "v1")
     vanish(files, tmp_path)
-    anew = open_store(files.url)
+    anew = open_object_store(files.url)
     with pytest.raises(NotFoundError):
         cache.manifest(anew, "iris", "v1")
     manifest = publish(anew, draft("v1"))
@@ -73,7 +73,7 @@ def test_a_store_that_was_made_anew_is_believed_more_than_the_cache(
 
 
 def test_two_stores_with_a_version_of_one_name_are_kept_apart(cache: Cache, draft: Drafts, tmp_path: Path) -> None:
-    stores = [open_store(str(tmp_path / name)) for name in ("a", "b")]
+    stores = [open_object_store(str(tmp_path / name)) for name in ("a", "b")]
     manifests = [publish(store, draft("v1")) for store in stores]
     for store in stores:
         cache.manifest(store, "iris", "v1")
@@ -82,7 +82,7 @@ def test_two_stores_with_a_version_of_one_name_are_kept_apart(cache: Cache, draf
         assert cache.manifest(store, "iris", "v1") == manifest
 
 
-def test_a_flipped_bit_in_the_cache_is_fetched_anew(files: Store, cache: Cache, draft: Drafts) -> None:
+def test_a_flipped_bit_in_the_cache_is_fetched_anew(files: ObjectStore, cache: Cache, draft: Drafts) -> None:
     manifest = publish(files, draft("v1"))
     path = cache.fetch(files, manifest)["model.onnx"]
     good = path.read_bytes()
@@ -94,7 +94,7 @@ def test_a_flipped_bit_in_the_cache_is_fetched_anew(files: Store, cache: Cache, 
 
 
 def test_a_flipped_bit_in_the_cached_manifest_is_refused_while_the_store_is_away(
-    files: Store, cache: Cache, draft: Drafts, tmp_path: Path
+    files: ObjectStore, cache: Cache, draft: Drafts, tmp_path: Path
 ) -> None:
     publish(files, draft("v1"))
     cache.manifest(files, "iris", "v1")
@@ -106,7 +106,7 @@ def test_a_flipped_bit_in_the_cached_manifest_is_refused_while_the_store_is_away
 
 
 def test_what_is_damaged_in_the_store_never_enters_the_cache(
-    files: Store, cache: Cache, draft: Drafts, tmp_path: Path
+    files: ObjectStore, cache: Cache, draft: Drafts, tmp_path: Path
 ) -> None:
     manifest = publish(files, draft("v1"))
     (tmp_path / "store/iris/files" / manifest.files["card.md"].sha256).write_bytes(b"# A lie!\n")
@@ -120,7 +120,9 @@ def of_size(draft: Drafts, version: str, size: int) -> Any:
     return draft(version, contents={"model.onnx": version.encode().ljust(size, b".")})
 
 
-def test_what_was_used_longest_ago_goes_when_the_cache_is_full(files: Store, draft: Drafts, tmp_path: Path) -> None:
+def test_what_was_used_longest_ago_goes_when_the_cache_is_full(
+    files: ObjectStore, draft: Drafts, tmp_path: Path
+) -> None:
     manifests = [publish(files, of_size(draft, f"v{number}", 1000)) for number in range(4)]
     cache = Cache(tmp_path / "cache", max_bytes=2500)
     paths = []
@@ -133,7 +135,7 @@ def test_what_was_used_longest_ago_goes_when_the_cache_is_full(files: Store, dra
 
 
 def test_what_one_call_returns_stays_even_if_it_is_larger_than_the_cache(
-    files: Store, draft: Drafts, tmp_path: Path
+    files: ObjectStore, draft: Drafts, tmp_path: Path
 ) -> None:
     contents = {"model.onnx": b"m" * 5000, "card.md": b"c" * 5000, "a.bin": b"a" * 5000}
     manifest = publish(files, draft("v1", contents=contents))
@@ -141,7 +143,7 @@ def test_what_one_call_returns_stays_even_if_it_is_larger_than_the_cache(
     assert all(path.exists() for path in cache.fetch(files, manifest).values())
 
 
-def test_what_another_process_was_given_stays(files: Store, draft: Drafts, tmp_path: Path) -> None:
+def test_what_another_process_was_given_stays(files: ObjectStore, draft: Drafts, tmp_path: Path) -> None:
     old, new = publish(files, of_size(draft, "v1", 1000)), publish(files, of_size(draft, "v2", 1000))
     mine, theirs = (Cache(tmp_path / "cache", max_bytes=1500) for _ in range(2))
     path = theirs.fetch(files, old)["model.onnx"]
@@ -153,7 +155,7 @@ def test_what_another_process_was_given_stays(files: Store, draft: Drafts, tmp_p
 
 
 def test_unfinished_files_of_a_killed_process_are_removed_and_of_a_living_one_stay(
-    files: Store, draft: Drafts, tmp_path: Path
+    files: ObjectStore, draft: Drafts, tmp_path: Path
 ) -> None:
     folder = tmp_path / "cache"
     Cache(folder)
@@ -170,7 +172,7 @@ def test_unfinished_files_of_a_killed_process_are_removed_and_of_a_living_one_st
 FETCHER = """
 import os, signal, sys
 from pathlib import Path
-from mlplat.store import Cache, open_store
+from mlplat.store import Cache, open_object_store
 
 url, root = sys.argv[1:]
 
@@ -183,7 +185,7 @@ def fetch(folder, left):
             left -= 1
             return real(*args, **options)
         return call
-    store = open_store(url, create=False)
+    store = open_object_store(url, create=False)
     for name in ("open", "replace", "utime", "unlink", "close", "mkdir"):
         setattr(os, name, wrap(getattr(os, name)))
     cache = Cache(folder, max_bytes=400)
@@ -203,7 +205,9 @@ while True:
 """
 
 
-def test_kill_9_at_any_step_of_a_fetch_leaves_a_cache_that_works(files: Store, draft: Drafts, tmp_path: Path) -> None:
+def test_kill_9_at_any_step_of_a_fetch_leaves_a_cache_that_works(
+    files: ObjectStore, draft: Drafts, tmp_path: Path
+) -> None:
     manifests = [publish(files, draft(version)) for version in ("v1", "v2")]
     script = tmp_path / "fetcher.py"
     script.write_text(FETCHER)
@@ -219,7 +223,7 @@ def test_kill_9_at_any_step_of_a_fetch_leaves_a_cache_that_works(files: Store, d
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_error(
-    files: Store, cache: Cache, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: ObjectStore, cache: Cache, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = publish(files, draft("v1"))
     (tmp_path / "file").write_text("")

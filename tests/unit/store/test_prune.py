@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from mlplat.errors import CorruptError, NotFoundError, UsageError
-from mlplat.store import Store, open_store, prune
+from mlplat.store import ObjectStore, open_object_store, prune
 
 Drafts = Callable[..., Any]
 DAY = timedelta(days=1)
 
 
-def filled(store: Store, draft: Drafts, count: int = 4) -> list[Any]:
+def filled(store: ObjectStore, draft: Drafts, count: int = 4) -> list[Any]:
     """Versions v1, v2, ... that share card.md."""
     drafts = [draft(f"v{number}") for number in range(1, count + 1)]
     for version in drafts:
@@ -21,12 +21,12 @@ def filled(store: Store, draft: Drafts, count: int = 4) -> list[Any]:
     return drafts
 
 
-def later(store: Store, days: float) -> Store:
+def later(store: ObjectStore, days: float) -> ObjectStore:
     """The same store some days from now."""
-    return Store(store.objects, clock=lambda: datetime.now(UTC) + days * DAY)
+    return ObjectStore(store.objects, clock=lambda: datetime.now(UTC) + days * DAY)
 
 
-def test_nothing_is_removed_unless_it_is_asked_for(store: Store, draft: Drafts) -> None:
+def test_nothing_is_removed_unless_it_is_asked_for(store: ObjectStore, draft: Drafts) -> None:
     filled(store, draft)
     before = list(store.objects.list(""))
     report = prune(later(store, 31), "iris")
@@ -35,7 +35,7 @@ def test_nothing_is_removed_unless_it_is_asked_for(store: Store, draft: Drafts) 
     assert list(store.objects.list("")) == before
 
 
-def test_a_dry_run_says_what_the_real_one_does(store: Store, draft: Drafts) -> None:
+def test_a_dry_run_says_what_the_real_one_does(store: ObjectStore, draft: Drafts) -> None:
     drafts = filled(store, draft)
     then = later(store, 31)
     planned = prune(then, "iris", keep=1)
@@ -48,7 +48,7 @@ def test_a_dry_run_says_what_the_real_one_does(store: Store, draft: Drafts) -> N
     assert store.verify("iris", "v4")
 
 
-def test_what_an_alias_names_or_named_in_the_last_30_days_stays(store: Store, draft: Drafts) -> None:
+def test_what_an_alias_names_or_named_in_the_last_30_days_stays(store: ObjectStore, draft: Drafts) -> None:
     filled(store, draft, 5)
     for days, version in ((0, "v1"), (10, "v2"), (50, "v3"), (51, "v4")):
         later(store, days).move("iris", "champion", version, reason="", by="me")
@@ -61,20 +61,20 @@ def test_what_an_alias_names_or_named_in_the_last_30_days_stays(store: Store, dr
     assert store.verify("iris", "v4")
 
 
-def test_versions_younger_than_asked_stay(store: Store, draft: Drafts) -> None:
+def test_versions_younger_than_asked_stay(store: ObjectStore, draft: Drafts) -> None:
     filled(store, draft)
     assert prune(later(store, 29), "iris", dry_run=False).versions == ()
     assert prune(later(store, 29), "iris", older_than=28 * DAY).versions == ("v1", "v2", "v3", "v4")
 
 
-def test_a_version_that_was_made_long_ago_and_pushed_now_stays(store: Store, draft: Drafts) -> None:
+def test_a_version_that_was_made_long_ago_and_pushed_now_stays(store: ObjectStore, draft: Drafts) -> None:
     version = draft("v1")
     old = version.manifest.model_copy(update={"created_at": datetime(2020, 1, 1, tzinfo=UTC)})
     store.publish(old, version.files)
     assert prune(store, "iris").versions == ()
 
 
-def test_files_of_a_publisher_at_work_stay_and_of_a_killed_one_go(store: Store, draft: Drafts) -> None:
+def test_files_of_a_publisher_at_work_stay_and_of_a_killed_one_go(store: ObjectStore, draft: Drafts) -> None:
     filled(store, draft, 1)
     store.objects.put_if_absent("iris/files/" + "a" * 64, b"no manifest yet")
     assert prune(store, "iris", dry_run=False).files == ()
@@ -83,7 +83,7 @@ def test_files_of_a_publisher_at_work_stay_and_of_a_killed_one_go(store: Store, 
     assert store.verify("iris", "v1")
 
 
-def test_manifests_go_before_files(files: Store, draft: Drafts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_manifests_go_before_files(files: ObjectStore, draft: Drafts, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(files, draft, 2)
     deleted: list[str] = []
     real = files.objects.delete
@@ -98,7 +98,7 @@ def test_manifests_go_before_files(files: Store, draft: Drafts, monkeypatch: pyt
 
 
 def test_a_version_that_an_alias_takes_at_that_moment_is_put_back(
-    files: Store, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+    files: ObjectStore, draft: Drafts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(files, draft, 2)
     real = files.objects.delete
@@ -115,7 +115,7 @@ def test_a_version_that_an_alias_takes_at_that_moment_is_put_back(
 
 
 def test_a_publisher_that_finds_an_old_file_does_not_lose_it_to_prune(
-    files: Store, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+    files: ObjectStore, draft: Drafts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = draft("v2")
     filled(files, draft, 1)
@@ -132,7 +132,7 @@ def test_a_publisher_that_finds_an_old_file_does_not_lose_it_to_prune(
     assert files.verify("iris", "v2")
 
 
-def test_nothing_is_removed_while_a_manifest_cannot_be_read(store: Store, draft: Drafts) -> None:
+def test_nothing_is_removed_while_a_manifest_cannot_be_read(store: ObjectStore, draft: Drafts) -> None:
     filled(store, draft, 2)
     data = store.objects.get("iris/versions/v1.json")
     store.objects.put_if_absent("iris/versions/v3.json", data)
@@ -142,9 +142,9 @@ def test_nothing_is_removed_while_a_manifest_cannot_be_read(store: Store, draft:
     assert list(store.objects.list("")) == before
 
 
-def test_prune_refuses_what_it_cannot_mean(store: Store, draft: Drafts) -> None:
+def test_prune_refuses_what_it_cannot_mean(store: ObjectStore, draft: Drafts) -> None:
     with pytest.raises(NotFoundError, match="no model 'iris'"):
-        prune(open_store(store.url), "iris")
+        prune(open_object_store(store.url), "iris")
     filled(store, draft, 1)
     with pytest.raises(UsageError, match="negative"):
         prune(store, "iris", keep=-1)

@@ -16,7 +16,7 @@ import pytest
 
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import ConflictError, CorruptError, NotFoundError, StoreError, UsageError
-from mlplat.store import Store, open_store, pull
+from mlplat.store import ObjectStore, open_object_store, pull
 from mlplat.store.seal import seal
 
 Drafts = Callable[..., Any]
@@ -42,7 +42,7 @@ def leftovers(root: Path) -> list[Path]:
     return list(root.glob(".*"))
 
 
-def test_a_published_version_is_listed_and_verifies(store: Store, draft: Drafts) -> None:
+def test_a_published_version_is_listed_and_verifies(store: ObjectStore, draft: Drafts) -> None:
     version = draft("v1")
     store.publish(version.manifest, version.files)
     assert store.models() == ["iris"]
@@ -52,7 +52,7 @@ def test_a_published_version_is_listed_and_verifies(store: Store, draft: Drafts)
     assert store.read_file(version.manifest, "card.md") == b"# A card\n"
 
 
-def test_publishing_the_same_version_again_changes_nothing(store: Store, draft: Drafts) -> None:
+def test_publishing_the_same_version_again_changes_nothing(store: ObjectStore, draft: Drafts) -> None:
     version = draft("v1")
     store.publish(version.manifest, version.files)
     before = list(store.objects.list("iris"))
@@ -60,7 +60,9 @@ def test_publishing_the_same_version_again_changes_nothing(store: Store, draft: 
     assert list(store.objects.list("iris")) == before
 
 
-def test_another_version_of_the_same_name_is_a_conflict_and_overwrites_nothing(store: Store, draft: Drafts) -> None:
+def test_another_version_of_the_same_name_is_a_conflict_and_overwrites_nothing(
+    store: ObjectStore, draft: Drafts
+) -> None:
     first, second = draft("v1"), draft("v1")
     store.publish(first.manifest, first.files)
     with pytest.raises(ConflictError, match=r"'iris' has a version 'v1' already.* Choose a new version\."):
@@ -69,7 +71,7 @@ def test_another_version_of_the_same_name_is_a_conflict_and_overwrites_nothing(s
 
 
 def test_files_that_are_not_those_of_the_manifest_are_refused_before_anything_is_written(
-    files: Store, draft: Drafts, tmp_path: Path
+    files: ObjectStore, draft: Drafts, tmp_path: Path
 ) -> None:
     version = draft("v1")
     with pytest.raises(UsageError, match=r"card\.md"):
@@ -80,14 +82,14 @@ def test_files_that_are_not_those_of_the_manifest_are_refused_before_anything_is
     assert visible(tmp_path / "store") == []
 
 
-def test_two_names_for_the_same_bytes_are_one_file(store: Store, draft: Drafts) -> None:
+def test_two_names_for_the_same_bytes_are_one_file(store: ObjectStore, draft: Drafts) -> None:
     version = draft("v1", contents={"model.onnx": b"same", "card.md": b"same"})
     store.publish(version.manifest, version.files)
     assert len(list(store.objects.list("iris/files"))) == 1
     store.verify("iris", "v1")
 
 
-def test_a_damaged_file_that_an_earlier_run_left_is_replaced(store: Store, draft: Drafts) -> None:
+def test_a_damaged_file_that_an_earlier_run_left_is_replaced(store: ObjectStore, draft: Drafts) -> None:
     version = draft("v1")
     key = f"iris/files/{version.manifest.files['model.onnx'].sha256}"
     with store.objects.open_writer(key) as target:
@@ -96,7 +98,7 @@ def test_a_damaged_file_that_an_earlier_run_left_is_replaced(store: Store, draft
     store.verify("iris", "v1")
 
 
-def test_a_large_file_is_published_in_parts(store: Store, draft: Drafts) -> None:
+def test_a_large_file_is_published_in_parts(store: ObjectStore, draft: Drafts) -> None:
     version = draft("v1", contents={"model.onnx": os.urandom(1 << 20) * 11})
     store.publish(version.manifest, version.files)
     store.verify("iris", "v1")
@@ -116,7 +118,7 @@ def test_kill_9_at_any_write_leaves_a_whole_version_or_none_and_the_next_run_suc
     complete = 0
     for step in range(killed["killed"]):
         root = tmp_path / "stores" / str(step)
-        store = open_store(str(root))
+        store = open_object_store(str(root))
         if store.versions("iris"):
             store.verify("iris", "v1")
             complete += 1
@@ -155,7 +157,7 @@ class Recorder:
 
 
 def test_a_manifest_never_reaches_the_disk_before_its_files(
-    files: Store, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: ObjectStore, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = draft("v1")
     root = tmp_path / "store"
@@ -179,7 +181,7 @@ def test_a_manifest_never_reaches_the_disk_before_its_files(
 
 
 def test_a_file_that_another_process_put_is_made_durable_before_the_manifest(
-    files: Store, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: ObjectStore, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = draft("v1")
     for name, path in version.files.items():
@@ -191,7 +193,7 @@ def test_a_file_that_another_process_put_is_made_durable_before_the_manifest(
 
 
 def test_of_two_publishers_at_once_exactly_one_wins(
-    store: Store, draft: Drafts, tmp_path: Path, publishers: Callable[[], Any]
+    store: ObjectStore, draft: Drafts, tmp_path: Path, publishers: Callable[[], Any]
 ) -> None:
     both = publishers(), publishers()
     winners = set()
@@ -215,7 +217,7 @@ def test_a_lost_reply_to_a_write_ends_in_a_published_version(
     proxy: Any, once: Any, s3: Any, draft: Drafts, what: str
 ) -> None:
     proxy.lose = once(lambda method, path: method == "PUT" and what in path)
-    store = open_store(s3.new_url())
+    store = open_object_store(s3.new_url())
     version = draft("v1")
     store.publish(version.manifest, version.files)
     assert len(proxy.lost) == 1
@@ -226,9 +228,9 @@ def test_a_lost_reply_is_not_taken_for_a_win_when_another_was_faster(
     proxy: Any, once: Any, s3: Any, draft: Drafts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = s3.new_url()
-    store = open_store(url)
+    store = open_object_store(url)
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
-    direct = open_store(url)
+    direct = open_object_store(url)
     ours, theirs = draft("v1"), draft("v1")
     looked = once(lambda _method, key: key.endswith("versions/v1.json"))
     real = store.objects.size
@@ -250,7 +252,7 @@ def test_a_lost_reply_is_not_taken_for_a_win_when_another_was_faster(
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
 @pytest.mark.parametrize("step", ["open", "write", "fsync", "link", "mkdir"])
 def test_a_fault_of_the_disk_is_one_clear_error_and_nothing_is_half_visible(  # noqa: PLR0917
-    files: Store, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int
+    files: ObjectStore, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int
 ) -> None:
     root = tmp_path / "store"
     version = draft("v1")
@@ -273,7 +275,7 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_half_visible(
     version = draft("v1", contents={"model.onnx": os.urandom(1 << 20), "card.md": b"# A card\n"})
     with mount(tmp_path / "volume", "size=512k") as full:
         root = tmp_path / "volume" / "store"
-        store = open_store(str(root))
+        store = open_object_store(str(root))
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         if not full:  # who may not mount gets a real fault of another kind: a limit on the size of files
             resource.setrlimit(resource.RLIMIT_FSIZE, (512 << 10, before[1]))
@@ -289,13 +291,13 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_half_visible(
 
 
 def test_a_read_only_store_can_be_read_and_says_that_it_cannot_be_written(
-    files: Store, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: ObjectStore, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = draft("v1"), draft("v2")
     files.publish(first.manifest, first.files)
     recorder = Recorder(monkeypatch)
     recorder.fail = lambda name, _path: errno.EROFS if name in {"link", "mkdir", "unlink", "write"} else 0
-    store = open_store(files.url)
+    store = open_object_store(files.url)
     assert store.verify("iris", "v1") == first.manifest
     with pytest.raises(StoreError, match=r"read-only file system.*mounted read-only"):
         store.publish(second.manifest, second.files)
@@ -311,7 +313,7 @@ def test_a_volume_that_is_mounted_read_only_is_one_clear_error(
     with mount(volume, "ro,size=1m") as readonly:
         if not readonly:
             volume.chmod(0o555)
-        store = open_store(str(volume))
+        store = open_object_store(str(volume))
         assert store.models() == []
         if readonly or os.geteuid() != 0:  # root that may not mount writes everywhere; the fault above stands for it
             with pytest.raises(StoreError, match=r"read-only|permission denied"):
@@ -322,7 +324,7 @@ def test_a_volume_that_is_mounted_read_only_is_one_clear_error(
 def test_a_lost_network_is_one_clear_error(proxy: Any, s3: Any, draft: Drafts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     version = draft("v1")
-    store = open_store(s3.new_url())
+    store = open_object_store(s3.new_url())
     calls: list[Callable[[], Any]] = [
         lambda: store.publish(version.manifest, version.files),
         lambda: store.manifest("iris", "v1"),
@@ -334,7 +336,7 @@ def test_a_lost_network_is_one_clear_error(proxy: Any, s3: Any, draft: Drafts, m
         assert "\n" not in str(caught.value)
 
 
-def test_a_reader_sees_a_version_whole_or_not_at_all(files: Store, draft: Drafts, tmp_path: Path) -> None:
+def test_a_reader_sees_a_version_whole_or_not_at_all(files: ObjectStore, draft: Drafts, tmp_path: Path) -> None:
     version = draft("v1")
     real = files.objects.put_if_absent
     seen: list[list[str]] = []

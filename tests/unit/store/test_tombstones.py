@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from mlplat.errors import ConflictError, CorruptError, DeletedError, MovedError, NotFoundError, StoreError, UsageError
-from mlplat.store import Store, prune
+from mlplat.store import ObjectStore, prune
 
 from .test_prune import later
 
 Drafts = Callable[..., Any]
 
 
-def publish(store: Store, draft: Any) -> None:
+def publish(store: ObjectStore, draft: Any) -> None:
     store.publish(draft.manifest, draft.files)
 
 
-def test_a_deleted_version_is_gone_and_says_who_and_why(store: Store, draft: Drafts) -> None:
+def test_a_deleted_version_is_gone_and_says_who_and_why(store: ObjectStore, draft: Drafts) -> None:
     publish(store, draft("v1"))
     publish(store, draft("v2"))
     tombstone = store.delete("iris", "v1", by="ann", reason="leaked a name")
@@ -29,7 +29,7 @@ def test_a_deleted_version_is_gone_and_says_who_and_why(store: Store, draft: Dra
         store.manifest("iris", "v1")
 
 
-def test_its_name_is_never_used_again(store: Store, draft: Drafts) -> None:
+def test_its_name_is_never_used_again(store: ObjectStore, draft: Drafts) -> None:
     first = draft("v1")
     publish(store, first)
     store.delete("iris", "v1", by="ann", reason="")
@@ -40,13 +40,13 @@ def test_its_name_is_never_used_again(store: Store, draft: Drafts) -> None:
     assert store.versions("iris") == []
 
 
-def test_deleting_twice_is_deleting_once(store: Store, draft: Drafts) -> None:
+def test_deleting_twice_is_deleting_once(store: ObjectStore, draft: Drafts) -> None:
     publish(store, draft("v1"))
     first = store.delete("iris", "v1", by="ann", reason="old")
     assert store.delete("iris", "v1", by="bob", reason="new") == first
 
 
-def test_what_never_was_or_cannot_be_is_refused(files: Store, draft: Drafts) -> None:
+def test_what_never_was_or_cannot_be_is_refused(files: ObjectStore, draft: Drafts) -> None:
     publish(files, draft("v1"))
     with pytest.raises(NotFoundError, match="It has v1"):
         files.delete("iris", "v2", by="", reason="")
@@ -55,7 +55,7 @@ def test_what_never_was_or_cannot_be_is_refused(files: Store, draft: Drafts) -> 
             files.delete(model, version, by="", reason="")
 
 
-def test_what_an_alias_names_is_not_deleted(store: Store, draft: Drafts) -> None:
+def test_what_an_alias_names_is_not_deleted(store: ObjectStore, draft: Drafts) -> None:
     publish(store, draft("v1"))
     store.move("iris", "champion", "v1", reason="", by="")
     with pytest.raises(ConflictError, match="'champion' names 'v1'"):
@@ -64,7 +64,7 @@ def test_what_an_alias_names_is_not_deleted(store: Store, draft: Drafts) -> None
     assert store.deleted("iris") == []
 
 
-def fail_once(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+def fail_once(monkeypatch: pytest.MonkeyPatch, store: ObjectStore) -> None:
     real = store.objects.delete
 
     def delete(key: str) -> None:
@@ -76,7 +76,7 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
 
 @pytest.mark.parametrize("finish", ["delete", "prune"])
 def test_a_killed_deletion_is_finished_by_the_next_one(
-    files: Store, draft: Drafts, monkeypatch: pytest.MonkeyPatch, finish: str
+    files: ObjectStore, draft: Drafts, monkeypatch: pytest.MonkeyPatch, finish: str
 ) -> None:
     publish(files, draft("v1"))
     fail_once(monkeypatch, files)
@@ -96,7 +96,7 @@ def test_a_killed_deletion_is_finished_by_the_next_one(
 
 
 def test_an_alias_that_takes_a_half_deleted_version_keeps_it(
-    files: Store, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+    files: ObjectStore, draft: Drafts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(files, draft("v1"))
     fail_once(monkeypatch, files)
@@ -110,14 +110,14 @@ def test_an_alias_that_takes_a_half_deleted_version_keeps_it(
 
 
 def test_a_version_that_is_deleted_while_an_alias_takes_it_stays(
-    files: Store, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+    files: ObjectStore, draft: Drafts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(files, draft("v1"))
     real = files.objects.put_if_absent
 
     def put(key: str, data: Any) -> bool:
         if "/aliases/" in key:  # after the look at the manifest, before the move
-            Store(files.objects).delete("iris", "v1", by="another", reason="")
+            ObjectStore(files.objects).delete("iris", "v1", by="another", reason="")
         return real(key, data)
 
     monkeypatch.setattr(files.objects, "put_if_absent", put)
@@ -127,7 +127,7 @@ def test_a_version_that_is_deleted_while_an_alias_takes_it_stays(
 
 
 def test_a_stalled_publisher_does_not_bring_a_deleted_version_back(
-    files: Store, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+    files: ObjectStore, draft: Drafts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = draft("v1")
     real = files.objects.put_if_absent
@@ -145,7 +145,9 @@ def test_a_stalled_publisher_does_not_bring_a_deleted_version_back(
     assert files.versions("iris") == []
 
 
-def test_prune_leaves_tombstones_and_takes_the_files_of_a_model_without_versions(store: Store, draft: Drafts) -> None:
+def test_prune_leaves_tombstones_and_takes_the_files_of_a_model_without_versions(
+    store: ObjectStore, draft: Drafts
+) -> None:
     publish(store, draft("v1"))
     store.delete("iris", "v1", by="", reason="")
     assert len(prune(store, "iris", dry_run=False).files) == 0
@@ -157,13 +159,13 @@ def test_prune_leaves_tombstones_and_takes_the_files_of_a_model_without_versions
     assert (tombstone.by, store.deleted("iris")) == ("prune", ["v1", "v2"])
 
 
-def test_something_else_at_the_place_of_a_tombstone_is_named(store: Store) -> None:
+def test_something_else_at_the_place_of_a_tombstone_is_named(store: ObjectStore) -> None:
     store.objects.put_if_absent("iris/tombstones/v1.json", b"{}")
     with pytest.raises(CorruptError, match=r"tombstones/v1\.json"):
         store.tombstone("iris", "v1")
 
 
-def test_a_move_after_another_than_the_last_one_is_refused(store: Store, draft: Drafts) -> None:
+def test_a_move_after_another_than_the_last_one_is_refused(store: ObjectStore, draft: Drafts) -> None:
     for version in ("v1", "v2"):
         publish(store, draft(version))
     assert store.move("iris", "champion", "v1", reason="", by="", after=0).number == 1

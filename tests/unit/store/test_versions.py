@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from mlplat.errors import CorruptError, NotFoundError, SchemaError, StoreError, UsageError
-from mlplat.store import Store, open_store
+from mlplat.store import ObjectStore, open_object_store
 from mlplat.store.keys import natural
 from mlplat.store.seal import seal
 
 Drafts = Callable[..., Any]
 
 
-def publish(store: Store, draft: Any) -> None:
+def publish(store: ObjectStore, draft: Any) -> None:
     store.publish(draft.manifest, draft.files)
 
 
@@ -25,14 +25,14 @@ def flip(path: Path, position: int, bit: int = 0) -> None:
     path.write_bytes(data)
 
 
-def test_versions_are_sorted_as_people_count(files: Store, draft: Drafts) -> None:
+def test_versions_are_sorted_as_people_count(files: ObjectStore, draft: Drafts) -> None:
     for version in ("v10", "v2", "v1", "2026-01-31", "v2.1"):
         publish(files, draft(version))
     assert files.versions("iris") == ["2026-01-31", "v1", "v2", "v2.1", "v10"]
     assert sorted(["a10b2", "a10b10", "a9"], key=natural) == ["a9", "a10b2", "a10b10"]
 
 
-def test_a_model_or_version_that_does_not_exist_is_named_with_what_exists(store: Store, draft: Drafts) -> None:
+def test_a_model_or_version_that_does_not_exist_is_named_with_what_exists(store: ObjectStore, draft: Drafts) -> None:
     with pytest.raises(NotFoundError, match="The store is empty"):
         store.manifest("iris", "v1")
     publish(store, draft("v1"))
@@ -45,7 +45,7 @@ def test_a_model_or_version_that_does_not_exist_is_named_with_what_exists(store:
         store.read_file(store.manifest("iris", "v1"), "a.txt")
 
 
-def test_many_versions_are_not_all_listed_in_an_error(files: Store, draft: Drafts) -> None:
+def test_many_versions_are_not_all_listed_in_an_error(files: ObjectStore, draft: Drafts) -> None:
     for number in range(12):
         publish(files, draft(f"v{number}"))
     with pytest.raises(NotFoundError, match=r"It has 12, the last of them v2, .*v11\."):
@@ -53,7 +53,7 @@ def test_many_versions_are_not_all_listed_in_an_error(files: Store, draft: Draft
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".", "/etc", "a\0b", "a\n", "-a", "x" * 64])
-def test_names_that_could_leave_the_store_are_refused(files: Store, name: str) -> None:
+def test_names_that_could_leave_the_store_are_refused(files: ObjectStore, name: str) -> None:
     calls: list[Callable[[], Any]] = [
         lambda: files.versions(name),
         lambda: files.manifest(name, "v1"),
@@ -67,7 +67,7 @@ def test_names_that_could_leave_the_store_are_refused(files: Store, name: str) -
             call()
 
 
-def test_foreign_things_in_the_store_are_ignored(files: Store, draft: Drafts, tmp_path: Path) -> None:
+def test_foreign_things_in_the_store_are_ignored(files: ObjectStore, draft: Drafts, tmp_path: Path) -> None:
     publish(files, draft("v1"))
     root = tmp_path / "store"
     (root / "lost+found").mkdir()
@@ -80,7 +80,7 @@ def test_foreign_things_in_the_store_are_ignored(files: Store, draft: Drafts, tm
     assert files.versions("iris") == ["v1"]
 
 
-def test_a_manifest_at_another_name_than_its_own_is_refused(store: Store, draft: Drafts) -> None:
+def test_a_manifest_at_another_name_than_its_own_is_refused(store: ObjectStore, draft: Drafts) -> None:
     version = draft("v1")
     publish(store, version)
     store.objects.put_if_absent("iris/versions/v2.json", seal(version.manifest))
@@ -88,7 +88,7 @@ def test_a_manifest_at_another_name_than_its_own_is_refused(store: Store, draft:
         store.manifest("iris", "v2")
 
 
-def test_a_flipped_bit_anywhere_in_a_file_is_refused_by_name(files: Store, draft: Drafts, tmp_path: Path) -> None:
+def test_a_flipped_bit_anywhere_in_a_file_is_refused_by_name(files: ObjectStore, draft: Drafts, tmp_path: Path) -> None:
     version = draft("v1")
     publish(files, version)
     for name, entry in version.manifest.files.items():
@@ -103,7 +103,9 @@ def test_a_flipped_bit_anywhere_in_a_file_is_refused_by_name(files: Store, draft
         files.verify("iris", "v1")
 
 
-def test_a_flipped_bit_anywhere_in_the_manifest_is_refused_by_name(files: Store, draft: Drafts, tmp_path: Path) -> None:
+def test_a_flipped_bit_anywhere_in_the_manifest_is_refused_by_name(
+    files: ObjectStore, draft: Drafts, tmp_path: Path
+) -> None:
     version = draft("v1")
     publish(files, version)
     path = tmp_path / "store/iris/versions/v1.json"
@@ -116,7 +118,7 @@ def test_a_flipped_bit_anywhere_in_the_manifest_is_refused_by_name(files: Store,
 
 
 @pytest.mark.parametrize("change", ["shorter", "longer", "missing"])
-def test_a_file_that_is_cut_grown_or_gone_is_refused_by_name(store: Store, draft: Drafts, change: str) -> None:
+def test_a_file_that_is_cut_grown_or_gone_is_refused_by_name(store: ObjectStore, draft: Drafts, change: str) -> None:
     version = draft("v1")
     publish(store, version)
     key = f"iris/files/{version.manifest.files['card.md'].sha256}"
@@ -129,7 +131,7 @@ def test_a_file_that_is_cut_grown_or_gone_is_refused_by_name(store: Store, draft
             call()
 
 
-def test_a_cut_manifest_is_refused_by_name(files: Store, draft: Drafts, tmp_path: Path) -> None:
+def test_a_cut_manifest_is_refused_by_name(files: ObjectStore, draft: Drafts, tmp_path: Path) -> None:
     publish(files, draft("v1"))
     path = tmp_path / "store/iris/versions/v1.json"
     data = path.read_bytes()
@@ -144,11 +146,11 @@ def test_a_cut_manifest_is_refused_by_name(files: Store, draft: Drafts, tmp_path
 )
 def test_a_url_that_is_no_store_is_refused_with_what_to_use(url: str) -> None:
     with pytest.raises(UsageError) as caught:
-        open_store(url)
+        open_object_store(url)
     assert caught.value.hint
 
 
-def test_exactly_one_of_version_and_alias_is_resolved(store: Store, draft: Drafts) -> None:
+def test_exactly_one_of_version_and_alias_is_resolved(store: ObjectStore, draft: Drafts) -> None:
     publish(store, draft("v1"))
     store.move("iris", "champion", "v1", reason="first", by="me")
     assert store.resolve("iris", alias="champion") == "v1"
@@ -159,9 +161,9 @@ def test_exactly_one_of_version_and_alias_is_resolved(store: Store, draft: Draft
 
 
 def test_a_store_that_is_not_mounted_yet_is_an_error_of_each_call_until_it_is(draft: Drafts, tmp_path: Path) -> None:
-    later = open_store(str(tmp_path / "volume/store"), create=False)
+    later = open_object_store(str(tmp_path / "volume/store"), create=False)
     for call in (lambda: later.manifest("iris", "v1"), later.models, lambda: later.alias("iris", "champion")):
         with pytest.raises(StoreError, match="no such file"):
             call()
-    publish(open_store(str(tmp_path / "volume/store")), draft("v1"))
+    publish(open_object_store(str(tmp_path / "volume/store")), draft("v1"))
     assert later.models() == ["iris"]

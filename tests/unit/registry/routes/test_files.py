@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from httpx import Client
 
-from mlplat.store import Store
+from mlplat.store import ObjectStore
 
 from .uploading import ADMIN, upload
 
@@ -92,7 +92,7 @@ def test_a_part_is_only_sent_of_the_very_file(client: Client, published: Any) ->
         assert client.get(FILE, headers={"Range": "bytes=0-0", "If-Range": header}).status_code == status
 
 
-def test_the_manifest_is_sent_byte_for_byte(client: Client, published: Any, store: Store) -> None:
+def test_the_manifest_is_sent_byte_for_byte(client: Client, published: Any, store: ObjectStore) -> None:
     answer = client.get("/models/iris/versions/v1/manifest")
     data = store.objects.get("iris/versions/v1.json")
     assert (answer.content, answer.headers["content-type"]) == (data, "application/json")
@@ -101,7 +101,7 @@ def test_the_manifest_is_sent_byte_for_byte(client: Client, published: Any, stor
     assert again.status_code == 304
 
 
-def test_damage_in_the_store_is_said(client: Client, published: Any, store: Store) -> None:
+def test_damage_in_the_store_is_said(client: Client, published: Any, store: ObjectStore) -> None:
     key = f"iris/files/{published.files['model.onnx'].sha256}"
     store.objects.delete(key)
     assert client.get(FILE).json()["code"] == "corrupt"

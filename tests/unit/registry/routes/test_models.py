@@ -7,7 +7,7 @@ import pytest
 from httpx import Client
 
 from mlplat.registry.service import Service
-from mlplat.store import Store
+from mlplat.store import ObjectStore
 
 from .uploading import upload
 
@@ -47,7 +47,7 @@ def test_a_create_that_is_sent_twice_is_answered_twice_alike(client: Client) -> 
 
 
 def test_a_model_is_deleted_with_its_versions_unless_an_alias_names_one(
-    client: Client, draft: Drafts, store: Store
+    client: Client, draft: Drafts, store: ObjectStore
 ) -> None:
     for version in ("v1", "v2"):
         assert upload(client, draft(version)).status_code == 201
@@ -64,7 +64,7 @@ def test_a_model_is_deleted_with_its_versions_unless_an_alias_names_one(
     assert upload(client, draft("v1", model="rose")).json()["code"] == "deleted"
 
 
-def test_a_model_that_only_the_store_knows_is_found(client: Client, draft: Drafts, store: Store) -> None:
+def test_a_model_that_only_the_store_knows_is_found(client: Client, draft: Drafts, store: ObjectStore) -> None:
     version = draft("v1")
     store.publish(version.manifest, version.files)
     assert client.get("/models/iris").json()["versions"] == 1

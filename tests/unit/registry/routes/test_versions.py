@@ -8,7 +8,7 @@ import pytest
 from httpx import Client
 
 from mlplat.registry.service import Service
-from mlplat.store import Store
+from mlplat.store import ObjectStore
 from mlplat.store.seal import seal
 
 from .uploading import parts, upload
@@ -17,7 +17,7 @@ Drafts = Callable[..., Any]
 
 
 def test_an_uploaded_version_is_in_the_store_and_in_the_catalogue(
-    client: Client, draft: Drafts, store: Store, service: Service
+    client: Client, draft: Drafts, store: ObjectStore, service: Service
 ) -> None:
     version = draft("v1")
     answer = upload(client, version)
@@ -42,7 +42,7 @@ def test_the_same_version_again_is_no_error_and_another_one_is(client: Client, d
     assert len(client.get("/audit?action=version.create").json()["items"]) == 1
 
 
-def test_a_sealed_manifest_is_taken_and_a_damaged_one_is_not(client: Client, draft: Drafts, store: Store) -> None:
+def test_a_sealed_manifest_is_taken_and_a_damaged_one_is_not(client: Client, draft: Drafts, store: ObjectStore) -> None:
     version = draft("v1")
     sealed = seal(version.manifest)
     form = parts(version)
@@ -54,7 +54,7 @@ def test_a_sealed_manifest_is_taken_and_a_damaged_one_is_not(client: Client, dra
     assert client.get("/models/iris/versions/v1/manifest").content == sealed
 
 
-def test_a_version_that_is_in_the_store_is_taken_by_name(client: Client, draft: Drafts, store: Store) -> None:
+def test_a_version_that_is_in_the_store_is_taken_by_name(client: Client, draft: Drafts, store: ObjectStore) -> None:
     version = draft("v1")
     store.publish(version.manifest, version.files)
     assert client.post("/models/iris/versions", json={"version": "v1"}).status_code == 201
@@ -64,7 +64,7 @@ def test_a_version_that_is_in_the_store_is_taken_by_name(client: Client, draft: 
     assert "It has v1" in missing.json()["error"]
 
 
-def test_a_damaged_version_is_not_taken(client: Client, draft: Drafts, store: Store) -> None:
+def test_a_damaged_version_is_not_taken(client: Client, draft: Drafts, store: ObjectStore) -> None:
     version = draft("v1")
     store.publish(version.manifest, version.files)
     key = f"iris/files/{version.manifest.files['card.md'].sha256}"
@@ -74,7 +74,7 @@ def test_a_damaged_version_is_not_taken(client: Client, draft: Drafts, store: St
     assert (answer.status_code, answer.json()["code"]) == (500, "corrupt")
 
 
-def test_a_version_that_another_published_is_found(client: Client, draft: Drafts, store: Store) -> None:
+def test_a_version_that_another_published_is_found(client: Client, draft: Drafts, store: ObjectStore) -> None:
     version = draft("v1")
     store.publish(version.manifest, version.files)
     assert client.get("/models/iris/versions/v1").json()["by"] is None
@@ -101,7 +101,7 @@ def test_only_tags_of_a_version_change(client: Client, draft: Drafts) -> None:
     assert client.patch("/models/iris/versions/v1", json={"tags": None}).json()["tags"] == {}
 
 
-def test_a_deleted_version_stays_deleted(client: Client, draft: Drafts, store: Store) -> None:
+def test_a_deleted_version_stays_deleted(client: Client, draft: Drafts, store: ObjectStore) -> None:
     version = draft("v1")
     upload(client, version)
     upload(client, draft("v2"))
@@ -128,7 +128,7 @@ def test_versions_are_listed_as_asked(client: Client, draft: Drafts) -> None:
     assert client.get("/models/iris/versions?metric=accuracy").status_code == 422
 
 
-def test_who_publishes_at_once_publishes_once(client: Client, draft: Drafts, store: Store) -> None:
+def test_who_publishes_at_once_publishes_once(client: Client, draft: Drafts, store: ObjectStore) -> None:
     same = draft("v1")
     others = [draft("v2", contents={"model.onnx": bytes([number])}) for number in range(6)]
     with ThreadPoolExecutor(6) as threads:
