@@ -3,6 +3,8 @@
 import gc
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 import urllib3
-from tests.registries import KEY, Registry, Wire, answer, answering, raw
+from tests.registries import KEY, Registry, Wire, answer, answering, await_true, raw
 
 from mlplat.errors import (
     ConflictError,
@@ -25,6 +27,7 @@ from mlplat.errors import (
 )
 from mlplat.store import Cache, Store, client, open_object_store, open_store, prune, pull, push, rollback
 from mlplat.store.replies import AwayError
+from mlplat.store.seal import seal
 
 Drafts = Callable[..., Any]
 JSON = "Content-Type: application/json"
@@ -237,6 +240,41 @@ def test_an_upload_that_is_cut_is_sent_again_and_leaves_nothing_besides(
     publish(open_store(wire.url), version)
     assert store.verify("iris", "v1") == version.manifest
     assert list(registry.uploads.iterdir()) == []
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from mlplat.store import multipart, open_store, push
+
+real = multipart._blocks
+
+def blocks(path, size):
+    for block in real(path, size):
+        yield block
+        print("half", flush=True)
+        time.sleep(3600)
+
+multipart._blocks = blocks
+push(open_store(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_publisher_that_is_killed_leaves_nothing_and_the_next_one_publishes(
+    store: Store, registry: Registry, draft: Drafts, tmp_path: Path
+) -> None:
+    version = large(draft)
+    folder = version.files["card.md"].parent
+    (folder / "manifest.json").write_bytes(seal(version.manifest))
+    command = [sys.executable, "-c", KILLED, registry.url, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"half\n"
+        await_true(lambda: any(registry.uploads.iterdir()))
+        killed.kill()
+    await_true(lambda: not any(registry.uploads.iterdir()))
+    assert store.versions("iris") == []
+    assert push(store, folder) == store.verify("iris", "v1") == version.manifest
 
 
 def test_an_upload_whose_answer_was_lost_is_found_to_be_there(
