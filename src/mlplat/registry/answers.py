@@ -74,6 +74,11 @@ async def on_invalid(_: Request, error: Exception) -> Response:
     return error_response(RequestError(sentence(error.errors()[0])))
 
 
+async def on_gone(_: Request, __: Exception) -> Response:
+    """Handler of clients that left before all of their body had arrived; the status is for the metrics only."""
+    return Response(status_code=499)
+
+
 async def on_failure(_: Request, error: Exception) -> Response:
     """Handler of everything unforeseen; the details go to the log, not to the client."""
     logs.get().error("request_failed", exc_info=error)

@@ -7,10 +7,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from mlplat import __version__
 from mlplat.errors import MlplatError
-from mlplat.registry.answers import on_failure, on_http_error, on_invalid, on_mlplat_error
+from mlplat.registry.answers import on_failure, on_gone, on_http_error, on_invalid, on_mlplat_error
 from mlplat.registry.edge import OPEN_PATHS, Edge
 from mlplat.registry.routes import all_routes
 from mlplat.registry.service import Service
@@ -51,6 +52,7 @@ def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
             MlplatError: on_mlplat_error,
             HTTPException: on_http_error,
             RequestValidationError: on_invalid,
+            ClientDisconnect: on_gone,
             Exception: on_failure,
         },
     )
