@@ -3,6 +3,8 @@
 import gc
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 import urllib3
-from tests.registries import KEY, Registry, Wire, answer, answering, raw
+from tests.registries import KEY, Registry, Wire, answer, answering, await_true, raw
 
 from mlplat.errors import (
     ConflictError,
@@ -25,6 +27,7 @@ from mlplat.errors import (
 )
 from mlplat.store import Cache, Store, client, open_object_store, open_store, prune, pull, push, rollback
 from mlplat.store.replies import AwayError
+from mlplat.store.seal import seal
 
 Drafts = Callable[..., Any]
 JSON = "Content-Type: application/json"
@@ -237,6 +240,41 @@ def test_an_upload_that_is_cut_is_sent_again_and_leaves_nothing_besides(
     publish(open_store(wire.url), version)
     assert store.verify("iris", "v1") == version.manifest
     assert list(registry.uploads.iterdir()) == []
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from mlplat.store import multipart, open_store, push
+
+real = multipart._blocks
+
+def blocks(path, size):
+    for block in real(path, size):
+        yield block
+        print("half", flush=True)
+        time.sleep(3600)
+
+multipart._blocks = blocks
+push(open_store(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_publisher_that_is_killed_leaves_nothing_and_the_next_one_publishes(
+    store: Store, registry: Registry, draft: Drafts, tmp_path: Path
+) -> None:
+    version = large(draft)
+    folder = version.files["card.md"].parent
+    (folder / "manifest.json").write_bytes(seal(version.manifest))
+    command = [sys.executable, "-c", KILLED, registry.url, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"half\n"
+        await_true(lambda: any(registry.uploads.iterdir()))
+        killed.kill()
+    await_true(lambda: not any(registry.uploads.iterdir()))
+    assert store.versions("iris") == []
+    assert push(store, folder) == store.verify("iris", "v1") == version.manifest
 
 
 def test_an_upload_whose_answer_was_lost_is_found_to_be_there(
@@ -510,3 +548,50 @@ def test_a_host_that_does_not_exist_is_an_error_of_the_store(hasty: None, monkey
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(StoreError, match="no such host"):
         open_store("http://registry.example").models()
+
+
+def test_a_key_that_rotates_between_two_requests_costs_none() -> None:
+    class Rotating:
+        keys = ["old", "new", "new"]  # noqa: RUF012 - one test's own
+
+        @property
+        def value(self) -> str:
+            return self.keys.pop(0)
+
+    done = answer("200 OK", b"{}")
+    with answering(answer("401 Unauthorized", b""), done) as (url, requests):
+        key: Any = Rotating()
+        assert client.Client(url, key).ask("GET", "/models").body == b"{}"
+    assert [b"Bearer old" in requests[0], b"Bearer new" in requests[1]] == [True, True]
+
+
+def test_another_part_of_a_file_than_was_asked_for_is_refused(draft: Drafts, tmp_path: Path) -> None:
+    manifest = draft("v1").manifest
+    half = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n# A"
+    other = answer("206 Partial Content", b"# A card\n", "Content-Range: bytes 0-8/9")
+    with answering(half, other) as (url, requests), pytest.raises(StoreError, match="another part of a file"):
+        open_store(url).download(manifest, "card.md", tmp_path / "copy")
+    asked = requests[1].lower()
+    assert b"\r\nrange: bytes=3-\r\n" in asked
+    assert f'\r\nif-range: "{manifest.files["card.md"].sha256}"\r\n'.encode() in asked
+
+
+def test_a_server_that_does_not_resume_is_read_from_the_start(draft: Drafts, tmp_path: Path) -> None:
+    manifest = draft("v1").manifest
+    half = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n# A"
+    with answering(half, answer("200 OK", b"# A card\n")) as (url, _):
+        open_store(url).download(manifest, "card.md", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"# A card\n"
+
+
+def test_a_server_without_tls_is_an_error_of_the_store_at_once() -> None:
+    with answering(answer("200 OK", b"{}")) as (url, requests):
+        with pytest.raises(StoreError, match=r"cannot be reached.*SSL_CERT_FILE"):
+            open_store(url.replace("http:", "https:")).models()
+        assert len(requests) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_said(store: Store, draft: Drafts, tmp_path: Path) -> None:
+    manifest = publish(store, draft("v1"))
+    with pytest.raises(StoreError, match="Cannot write"):
+        store.download(manifest, "card.md", tmp_path / "none/copy")
