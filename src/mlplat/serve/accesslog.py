@@ -1,6 +1,5 @@
 """A line for each prediction, if someone wants it: many are written at once, as far as there is room for them."""
 
-import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ import msgspec
 from mlplat import logs
 from mlplat.bundle.manifest import utc
 from mlplat.serve.exchange import Exchange
+from mlplat.serve.protocols import Protocol
 from mlplat.serve.traces import trace_fields
 
 MOST_BLOCKS = 4096
@@ -31,20 +31,15 @@ class AccessLog:
         self._bytes = 0
         self._blocks: deque[bytes] = deque()
         self._dropped = 0
-        self._second = 0
-        self._forms: dict[tuple[str, str | None, int], bytes] = {}  # lines of this second, without what varies
+        self._forms: dict[tuple[type[Protocol], str | None, int], bytes] = {}  # lines of now, without what varies
 
     def __call__(self, exchange: Exchange, status: int, seconds: float) -> None:
         """Note that a request was answered."""
         head = exchange.head
         if head.target is None or head.target.protocol is None:
             return
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self._forms.clear()
         served = getattr(exchange, "served", None)  # not set where it was refused before
-        key = head.target.protocol.name, None if served is None else served.manifest.version, status
+        key = head.target.protocol, None if served is None else served.manifest.version, status
         form = self._forms.get(key) or self._form(*key)
         line = form % (exchange.rows, seconds, _trace(exchange) if b"traceparent" in head.headers else b"")
         if self._bytes + len(line) > PIPE_BUF:
@@ -54,16 +49,15 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write what was collected, as far as there is room for it; called several times a second."""
+        self._forms.clear()
         self._write()
         if self._dropped and not self._blocks:
             logs.get().warning("access_log_dropped", lines=self._dropped)
             self._dropped = 0
 
-    def _form(self, protocol: str, version: str | None, status: int) -> bytes:
-        before = msgspec.json.encode({"protocol": protocol, "version": version, "status": status})
-        after = msgspec.json.encode(
-            {"event": "request", "level": "info", "time": utc(datetime.fromtimestamp(self._second, UTC))}
-        )
+    def _form(self, protocol: type[Protocol], version: str | None, status: int) -> bytes:
+        before = msgspec.json.encode({"protocol": protocol.name, "version": version, "status": status})
+        after = msgspec.json.encode({"event": "request", "level": "info", "time": utc(datetime.now(UTC))})
         form = before[:-1].replace(b"%", b"%%") + b',"rows":%d,"seconds":%.6f%b,' + after[1:] + b"\n"
         self._forms[protocol, version, status] = form
         return form

@@ -12,7 +12,7 @@ from mlplat import logs
 from mlplat.bundle.features import Inputs, Rows, as_inputs
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MethodError, MlplatError, OverloadedError, RequestError
-from mlplat.metrics import ServeMetrics
+from mlplat.metrics import MOST_NOTED, ServeMetrics
 from mlplat.serve.calm import Calm
 from mlplat.serve.coding import inflate
 from mlplat.serve.exchange import Exchange
@@ -134,6 +134,8 @@ class Service:
         metrics.preprocess.add(asked - began)
         metrics.predict.add(predicted - asked)
         metrics.postprocess.add(now - predicted)
+        if len(tally.seconds.noted) >= MOST_NOTED:
+            metrics.settle()
         for note in self._notes:
             note(exchange, 200, seconds)
         del exchange.served, exchange.question  # an answered request stays until the next one on its connection
