@@ -677,7 +677,7 @@ def waits(running: Running, client: Wire) -> bool:
     client.taken()
     with Wire(running.port) as probe:
         probe.send(HEALTH).reply()
-    return not client.other_end().cycle.response_complete
+    return client.silent()
 
 
 class TestDeadlines:
