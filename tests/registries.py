@@ -9,9 +9,10 @@ from threading import Event, Thread
 
 import urllib3
 
-from mlplat.registry.run import listen, make_server, make_service
+from mlplat.registry.run import make_server, make_service
 from mlplat.settings import RegistrySettings
 from mlplat.store import Store, open_store
+from mlplat.web.listening import listen
 
 PATIENCE_SECONDS = 20.0
 KEY = "the key of an admin in tests"

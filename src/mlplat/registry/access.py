@@ -19,6 +19,7 @@ from mlplat.registry.bodies import Key, MadeKey, NewKey, Role
 from mlplat.registry.database import Database, DatabaseError
 from mlplat.registry.tables import keys
 from mlplat.store.aliases import Clock, utc_now
+from mlplat.web.apikeys import unauthorized
 
 PREFIX = "mlp"
 ALPHABET = string.ascii_letters + string.digits
@@ -199,16 +200,6 @@ def revoke_key(connection: Connection, key_id: str, *, now: datetime) -> Key:
     if row.revoked_at is None:
         connection.execute(update(keys).where(keys.c.id == key_id).values(revoked_at=now))
     return _key(row).model_copy(update={"revoked_at": row.revoked_at or now})
-
-
-def unauthorized() -> RequestError:
-    """The error of a request without a right key."""
-    return RequestError(
-        "The API key is missing or wrong.",
-        status=401,
-        code="unauthorized",
-        hint="Send it as 'X-API-Key: KEY' or 'Authorization: Bearer KEY'.",
-    )
 
 
 def forbidden(text: str) -> RequestError:

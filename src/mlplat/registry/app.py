@@ -16,12 +16,7 @@ from mlplat.registry.edge import OPEN_PATHS, Edge
 from mlplat.registry.routes import all_routes
 from mlplat.registry.service import Service
 from mlplat.registry.upkeep import Upkeep
-
-SECURITY = {
-    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "bearer": {"type": "http", "scheme": "bearer"},
-    "password": {"type": "http", "scheme": "basic", "description": "The key as the password, for browsers."},
-}
+from mlplat.web.apikeys import SECURITY
 
 
 def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:

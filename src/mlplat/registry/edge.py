@@ -14,8 +14,8 @@ from mlplat.errors import MlplatError, OverloadedError, RequestError
 from mlplat.registry.access import forbidden
 from mlplat.registry.answers import error_response
 from mlplat.registry.audit import Author
-from mlplat.registry.sentkey import sent_key
 from mlplat.registry.service import Service
+from mlplat.web.apikeys import sent_key
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
 """Answered without a key, for probes and scrapers."""

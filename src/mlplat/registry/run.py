@@ -1,7 +1,6 @@
 """The process of the registry: a socket, a server that drains, and everything it needs, put together."""
 
 import signal
-import socket
 import sys
 import time
 from types import FrameType
@@ -9,7 +8,7 @@ from types import FrameType
 import uvicorn
 
 from mlplat import logs
-from mlplat.errors import MlplatError, UsageError
+from mlplat.errors import UsageError
 from mlplat.objects.files import folder_of
 from mlplat.registry.access import KeyRing
 from mlplat.registry.app import create_app
@@ -20,6 +19,7 @@ from mlplat.registry.service import Service
 from mlplat.registry.uploads import remove_stale
 from mlplat.settings import RegistrySettings
 from mlplat.store import open_object_store
+from mlplat.web.listening import listen, shown
 
 FINISH_SECONDS = 60
 """How long requests that are in flight may take after the drain, uploads above all."""
@@ -60,7 +60,7 @@ def run(settings: RegistrySettings) -> None:
     service = make_service(settings)
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
-    logs.get().info("listening", url=f"http://{_shown(host)}:{port}", store=service.store.url, open=settings.open)
+    logs.get().info("listening", url=f"http://{shown(host)}:{port}", store=service.store.url, open=settings.open)
     server = make_server(
         service,
         sync_seconds=settings.sync_seconds,
@@ -123,26 +123,3 @@ def open_database(url: str | None, store: str, *, pool_size: int = 10) -> Databa
     in_folder = "://" not in store or store.startswith("file://")
     folder = folder_of(store) if in_folder else folder_of("mlplat")
     return Database(f"sqlite:///{folder / DATABASE_FILE}", pool_size=pool_size)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        MlplatError: if the address is taken, or is none of this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise MlplatError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}.",
-            hint="Choose another --port, or end what listens there.",
-        ) from error
-
-
-def _shown(host: str) -> str:
-    """The host as a person would type it."""
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host

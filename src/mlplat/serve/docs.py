@@ -1,7 +1,5 @@
 """`/docs` and `/openapi.json`: the routes, with the columns of the model that serves. Nothing from other hosts."""
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -12,31 +10,8 @@ from mlplat import __version__
 from mlplat.serve.answers import JSONAnswer
 from mlplat.serve.lifecycle import Lifecycle, Served
 from mlplat.serve.protocols.schema import reply
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>API of the model server</title>
-<link rel="icon" href="docs/favicon-32x32.png">
-<link rel="stylesheet" href="docs/swagger-ui.css">
-</head>
-<body>
-<div id="docs"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
-</body>
-</html>
-"""
-
-START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#docs", deepLinking: true, tryItOutEnabled: true});'
-
-ASSETS = {
-    "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui.css": "text/css",
-    "favicon-32x32.png": "image/png",
-}
+from mlplat.web import swagger
+from mlplat.web.apikeys import SECURITY
 
 PROBES = {
     "/health": ("Whether the process lives.", {"200": "it does"}),
@@ -56,28 +31,22 @@ PROBES = {
 OPEN = ("/health", "/ready", "/metrics")
 """Of those, what needs no key."""
 
-SECURITY = {
-    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "bearer": {"type": "http", "scheme": "bearer"},
-    "password": {"type": "http", "scheme": "basic", "description": "The key as the password, for browsers."},
-}
-
 
 def docs_routes(lifecycle: Lifecycle, *, keys: bool = False) -> list[Route]:
     """The page, its files and the OpenAPI document."""
 
     async def page(_: Request) -> Response:
-        return Response(PAGE, media_type="text/html")
+        return Response(swagger.page("API of the model server"), media_type="text/html")
 
     async def start(_: Request) -> Response:
-        return Response(START, media_type="text/javascript")
+        return Response(swagger.START, media_type="text/javascript")
 
     async def document(_: Request) -> Response:
         return JSONAnswer(openapi(lifecycle.source.model, lifecycle.current, keys=keys))
 
     def asset(name: str, media_type: str) -> Route:
         async def send(_: Request) -> Response:
-            return Response((_assets() / name).read_bytes(), media_type=media_type)
+            return Response(swagger.asset(name), media_type=media_type)
 
         return Route(f"/docs/{name}", send)
 
@@ -85,7 +54,7 @@ def docs_routes(lifecycle: Lifecycle, *, keys: bool = False) -> list[Route]:
         Route("/docs", page),
         Route("/docs/start.js", start),
         Route("/openapi.json", document),
-        *(asset(name, media_type) for name, media_type in ASSETS.items()),
+        *(asset(name, media_type) for name, media_type in swagger.ASSETS.items()),
     ]
 
 
@@ -117,11 +86,3 @@ def _answer(path: str, text: str) -> dict[str, Any]:
     if path == "/metrics":
         return {"description": text, "content": {"text/plain": {"schema": {"type": "string"}}}}
     return reply(text, {"type": "object"})
-
-
-def _assets() -> Path:
-    """Where the package with Swagger UI keeps its files; it is not imported, as that would load a framework."""
-    found = importlib.util.find_spec("fastapi_swagger")
-    if found is None or not found.submodule_search_locations:  # pragma: no cover - it is a dependency
-        raise ModuleNotFoundError("fastapi_swagger")
-    return Path(found.submodule_search_locations[0]) / "resources"

@@ -7,8 +7,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlplat.metrics import ServeMetrics
 from mlplat.serve.answers import error_response
-from mlplat.serve.keys import KeyRing, sent_key, unauthorized
+from mlplat.serve.keys import KeyRing
 from mlplat.serve.lifecycle import Lifecycle, Phase
+from mlplat.web.apikeys import sent_key, unauthorized
 
 OPEN_PATHS = frozenset({"/metrics", "/v2/health/live", "/v2/health/ready"})
 """Answered without a key, for scrapers and probes; the other probes are answered below ASGI."""

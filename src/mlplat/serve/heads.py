@@ -4,8 +4,8 @@ import contextlib
 
 from mlplat.errors import MethodError, MlplatError, RequestError
 from mlplat.serve.coding import CODINGS
-from mlplat.serve.keys import sent_key
 from mlplat.serve.targets import Target
+from mlplat.web.apikeys import sent_key
 
 TIMEOUT_HEADER = b"x-request-timeout"
 """Seconds that the client will wait for the answer, if it is less than the server's own deadline."""

@@ -1,15 +1,13 @@
 """API keys: from a file, a folder of files (a mounted Secret), or a list; read again when they change."""
 
-import base64
-import contextlib
 import hashlib
 import hmac
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from mlplat import logs
-from mlplat.errors import RequestError, UsageError
+from mlplat.errors import UsageError
 
 LOOK_SECONDS = 1.0
 """How often the file is looked at; a new key works within this time."""
@@ -82,32 +80,6 @@ class KeyRing:
         if self._stamp is not None:
             logs.get().info("api_keys_changed", path=str(self._path), keys=len(self._digests))
         self._stamp = stamp
-
-
-def sent_key(headers: Mapping[bytes, bytes]) -> str | None:
-    """The key that a request brings: in X-API-Key, as a bearer token, or as the password of a browser."""
-    key = headers.get(b"x-api-key")
-    if key is not None:
-        return key.decode("utf-8", "surrogateescape").strip()
-    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-    match scheme.lower():
-        case b"bearer":
-            return token.decode("utf-8", "surrogateescape").strip()
-        case b"basic":
-            with contextlib.suppress(ValueError):
-                password = base64.b64decode(token.strip(), validate=True).partition(b":")[2]
-                return password.decode("utf-8", "surrogateescape")
-    return None
-
-
-def unauthorized() -> RequestError:
-    """The error of a request without a right key."""
-    return RequestError(
-        "The API key is missing or wrong.",
-        status=401,
-        code="unauthorized",
-        hint="Send it as 'X-API-Key: KEY' or 'Authorization: Bearer KEY'.",
-    )
 
 
 def read_keys(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ import uvicorn
 
 from mlplat import logs
 from mlplat.bundle import names
-from mlplat.errors import Exit, MlplatError
+from mlplat.errors import Exit
 from mlplat.metrics import ServeMetrics
 from mlplat.serve.accesslog import AccessLog
 from mlplat.serve.app import create_app
@@ -32,6 +32,7 @@ from mlplat.serve.service import Service
 from mlplat.serve.spans import Spans
 from mlplat.settings import ServeSettings
 from mlplat.store import Cache
+from mlplat.web.listening import listen, shown
 
 FINISH_SECONDS = 5
 """Beyond the deadline of a request, how long the end may take before connections are cut."""
@@ -193,7 +194,7 @@ def run(settings: ServeSettings) -> None:
     host, port = listener.getsockname()[:2]
     logs.get().info(
         "listening",
-        url=f"http://{_shown(host)}:{port}",
+        url=f"http://{shown(host)}:{port}",
         model=settings.model,
         version=settings.version,
         alias=settings.alias,
@@ -261,26 +262,3 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         timeout_graceful_shutdown=int(settings.deadline_seconds) + FINISH_SECONDS,
     )
     return DrainingServer(config, lifecycle, settings.drain_seconds, metrics, access_log=access_log, spans=spans)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        MlplatError: if the address is taken, or is none of this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise MlplatError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}.",
-            hint="Choose another --port, or end what listens there.",
-        ) from error
-
-
-def _shown(host: str) -> str:
-    """The host as a person would type it."""
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host

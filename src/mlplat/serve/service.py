@@ -17,7 +17,7 @@ from mlplat.serve.calm import Calm
 from mlplat.serve.coding import inflate
 from mlplat.serve.exchange import Exchange
 from mlplat.serve.heads import Heads
-from mlplat.serve.keys import KeyRing, unauthorized
+from mlplat.serve.keys import KeyRing
 from mlplat.serve.lifecycle import Lifecycle, Phase, Served
 from mlplat.serve.memory import give_back
 from mlplat.serve.protocols import Answer, Plain, Protocol, Question
@@ -25,6 +25,7 @@ from mlplat.serve.protocols.base import LARGE_BYTES
 from mlplat.serve.reading import Reader
 from mlplat.serve.targets import Probe, Target, Targets
 from mlplat.serve.traces import trace_fields
+from mlplat.web.apikeys import unauthorized
 
 Note = Callable[[Exchange, int, float], None]
 

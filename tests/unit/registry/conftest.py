@@ -18,10 +18,11 @@ from mlplat.registry.bodies import NewKey
 from mlplat.registry.database import Database
 from mlplat.registry.metrics import RegistryMetrics
 from mlplat.registry.migrations import migrate
-from mlplat.registry.run import listen, make_server
+from mlplat.registry.run import make_server
 from mlplat.registry.service import Service
 from mlplat.store import ObjectStore, open_object_store
 from mlplat.store.aliases import utc_now
+from mlplat.web.listening import listen
 
 SETTINGS = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 200")
 DATABASES = ("sqlite", "postgresql")

@@ -17,8 +17,9 @@ import httpx
 import pytest
 
 from mlplat.runtime.cost import Cost
-from mlplat.serve.run import DrainingServer, listen, make_server
+from mlplat.serve.run import DrainingServer, make_server
 from mlplat.settings import ServeSettings
+from mlplat.web.listening import listen
 
 PATIENCE_SECONDS = 30.0
 

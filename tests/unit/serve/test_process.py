@@ -16,7 +16,7 @@ import pytest
 from tests.wire import Reply, Wire, request, wires
 
 from mlplat.errors import MlplatError
-from mlplat.serve.run import listen
+from mlplat.web.listening import listen
 
 from .conftest import FLOWER, Running, Start, await_ready, held, poll, serving
 
@@ -41,7 +41,8 @@ HEALTH = request("GET", "/health")
 LOADED = """
 import sys, threading, urllib.request
 import mlplat.cli.main
-from mlplat.serve.run import listen, make_server
+from mlplat.serve.run import make_server
+from mlplat.web.listening import listen
 from mlplat.settings import ServeSettings
 server = make_server(ServeSettings(store=sys.argv[1], model="iris", version="v1", cache=sys.argv[2]))
 listener = listen("127.0.0.1", 0)
