@@ -155,6 +155,19 @@ def list_moves(connection: Connection, model: str, alias: str, part: Slice) -> P
     return page(connection, query, sort, part, lambda rows: [_move(row) for row in rows])
 
 
+def list_moves_of(connection: Connection, model: str, version: str, limit: int) -> list[AliasMove]:
+    """The newest moves of any alias of a model to a version, or away from it."""
+    concerned = (moves.c.version == version) | (moves.c.previous == version)
+    query = _moves(model).where(concerned).order_by(moves.c.at.desc(), moves.c.number.desc()).limit(limit)
+    return [_move(row) for row in connection.execute(query)]
+
+
+def metrics_of(connection: Connection, model: str, named: Iterable[str]) -> dict[str, dict[str, float]]:
+    """The metrics of those of the named versions of a model that exist."""
+    query = _versions(model, [versions.c.version, versions.c.metrics]).where(versions.c.version.in_(list(named)))
+    return {row.version: row.metrics for row in connection.execute(query)}
+
+
 def _models(connection: Connection, query: Select[Any], sort: Sort, part: Slice) -> Page[Model]:
     return page(connection, query, sort, part, lambda rows: _with_aliases(connection, rows))
 

@@ -5,9 +5,8 @@ from threading import Event, Thread
 
 from mlplat import logs
 from mlplat.errors import MlplatError
-from mlplat.registry import indexing, uploads
+from mlplat.registry import idempotency, indexing, sessions, uploads
 from mlplat.registry.database import DatabaseError
-from mlplat.registry.idempotency import forget_old
 from mlplat.registry.indexing import Changes
 from mlplat.registry.migrations import migrate
 from mlplat.registry.service import Service
@@ -87,7 +86,8 @@ class Upkeep:
         service = self._service
         try:
             uploads.remove_stale(service.uploads)
-            forget_old(service.database, utc_now())
+            for kept in (idempotency, sessions):
+                kept.forget_old(service.database, utc_now())
             with service.database.alone(indexing.LOCK) as alone:
                 changes = indexing.index_store(service.database, service.store, told=self._go_on) if alone else None
         except _Ended:

@@ -38,17 +38,7 @@ def file_routes(service: Service) -> APIRouter:
     def manifest(author: Asking, name: ModelName, version: VersionName, if_none_match: Sent = None) -> Response:
         """The manifest as it is stored, byte for byte."""
         author.caller.require_sight(name)
-        sha256 = lookup.version(service, name, version).sha256
-        headers = _headers(sha256)
-        if ranges.matches(if_none_match, sha256):
-            return Response(status_code=304, headers=headers)
-        try:
-            data = service.store.objects.get(keys.manifest(name, version))
-        except NotFoundError as error:
-            raise lookup.no_version(service, name, version) from error
-        if sha256_of(data) != sha256:
-            raise CorruptError(f"The manifest of {name!r} {version!r} is damaged: its hash does not match.")
-        return Response(data, media_type="application/json", headers=headers)
+        return send_manifest(service, name, version, if_none_match)
 
     @routes.get(
         "/files/{file}",
@@ -68,17 +58,59 @@ def file_routes(service: Service) -> APIRouter:
     ) -> Response:
         """A file, or the part of it that `Range` asks for."""
         author.caller.require_sight(name)
-        files = lookup.version(service, name, version).files
-        if file not in files:
-            known = ", ".join(sorted(files))
-            raise NotFoundError(f"{name!r} {version!r} has no file {file!r}.", hint=f"It has {known}.")
-        found = _File(name, version, file, files[file]["sha256"], files[file]["bytes"])
-        if ranges.matches(if_none_match, found.sha256):
-            return Response(status_code=304, headers=found.headers)
-        part = ranges.span(range_, if_range, found.sha256, found.size)
-        return _send(service, found, part, head=request.method == "HEAD")
+        conditions = Conditions(range_, if_range, if_none_match)
+        return send_file(service, name, version, file, conditions, head=request.method == "HEAD")
 
     return routes
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a request says about the part that it wants, and what the client has: the headers, as they were sent."""
+
+    range: str | None = None
+    if_range: str | None = None
+    if_none_match: str | None = None
+
+
+def send_manifest(service: Service, name: str, version: str, if_none_match: str | None) -> Response:
+    """The answer with a manifest.
+
+    Raises:
+        NotFoundError: if there is no such version.
+        CorruptError: if it is not the one that the catalogue knows.
+    """
+    sha256 = lookup.version(service, name, version).sha256
+    headers = _headers(sha256)
+    if ranges.matches(if_none_match, sha256):
+        return Response(status_code=304, headers=headers)
+    try:
+        data = service.store.objects.get(keys.manifest(name, version))
+    except NotFoundError as error:
+        raise lookup.no_version(service, name, version) from error
+    if sha256_of(data) != sha256:
+        raise CorruptError(f"The manifest of {name!r} {version!r} is damaged: its hash does not match.")
+    return Response(data, media_type="application/json", headers=headers)
+
+
+def send_file(
+    service: Service, name: str, version: str, file: str, conditions: Conditions, *, head: bool = False
+) -> Response:
+    """The answer with a file, or with the part of it that is asked for.
+
+    Raises:
+        NotFoundError: if there is no such version, or it has no such file.
+        CorruptError: if the store does not have it as it was published.
+    """
+    files = lookup.version(service, name, version).files
+    if file not in files:
+        known = ", ".join(sorted(files))
+        raise NotFoundError(f"{name!r} {version!r} has no file {file!r}.", hint=f"It has {known}.")
+    found = _File(name, version, file, files[file]["sha256"], files[file]["bytes"])
+    if ranges.matches(conditions.if_none_match, found.sha256):
+        return Response(status_code=304, headers=found.headers)
+    part = ranges.span(conditions.range, conditions.if_range, found.sha256, found.size)
+    return _send(service, found, part, head=head)
 
 
 @dataclass(frozen=True)
