@@ -22,7 +22,7 @@ MOST_CLASSES = 10
 """More classes than this do not fit a drawn confusion matrix."""
 
 MOST_POINTS = 400
-WIDTH, HEIGHT, FOOT, SIDE = 320.0, 96.0, 18.0, 8.0
+WIDTH, HEIGHT, FOOT, LEFT, SIDE = 320.0, 96.0, 18.0, 50.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ def course(points: Sequence[tuple[str, float]], name: str) -> Markup:
     spread = high - low
 
     def x(index: int) -> float:
-        return SIDE + index / (len(points) - 1) * (WIDTH - 2 * SIDE)
+        return LEFT + SIDE + index / (len(points) - 1) * (WIDTH - LEFT - 2 * SIDE)
 
     def y(value: float) -> float:
         share = 0.5 if spread == 0 or not math.isfinite(spread) else (value - low) / spread
-        return 20 + (1 - share) * (HEIGHT - 28)
+        return 8 + (1 - share) * (HEIGHT - 16)
 
     path = "L".join(f"{_at(x(index))} {_at(y(value))}" for index, (_, value) in enumerate(points))
     dots = [
@@ -79,15 +79,19 @@ def course(points: Sequence[tuple[str, float]], name: str) -> Markup:
         for index, (version, value) in enumerate(points)
     ]
     first, last = points[0], points[-1]
+    lowest = [tag("text", number(low), x=_at(LEFT - 6), y=_at(HEIGHT - 4), text_anchor="end", class_="soft")][
+        : low != high
+    ]
     label = f"{name}: from {number(first[1])} of {first[0]} to {number(last[1])} of {last[0]}"
     return tag(
         "svg",
-        tag("path", class_="axis", d=f"M0 {_at(HEIGHT)}H{_at(WIDTH)}"),
+        tag("path", class_="axis", d=f"M{_at(LEFT)} 0V{_at(HEIGHT)}H{_at(WIDTH)}"),
         tag("path", class_="line", d=f"M{path}"),
         *dots,
-        tag("text", number(high), x=WIDTH, y=11, text_anchor="end", class_="soft"),
-        tag("text", cut(first[0], 20), x=0, y=_at(HEIGHT + 13)),
-        tag("text", cut(last[0], 20), x=WIDTH, y=_at(HEIGHT + 13), text_anchor="end"),
+        tag("text", number(high), x=_at(LEFT - 6), y=12, text_anchor="end", class_="soft"),
+        *lowest,
+        tag("text", cut(first[0], 20), x=_at(LEFT), y=_at(HEIGHT + 13)),
+        tag("text", cut(last[0], 20), x=_at(WIDTH), y=_at(HEIGHT + 13), text_anchor="end"),
         class_="chart",
         viewBox=f"0 0 {_at(WIDTH)} {_at(HEIGHT + FOOT)}",
         role="img",

@@ -109,6 +109,7 @@ def _show(
         samples=samples.read(service, name, version),
         moves=moves[:MOST_MOVES],
         more_moves=len(moves) > MOST_MOVES,
+        suggested="" if CHAMPION in found.aliases or (aliases and CHAMPION not in aliases) else CHAMPION,
         moved=aliases.get(moved),
         problem=problem,
         alias=alias,
