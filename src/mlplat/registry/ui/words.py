@@ -4,7 +4,8 @@ import json
 from datetime import datetime
 from typing import Any
 
-from mlplat.bundle.manifest import utc
+from mlplat.bundle import manifest
+from mlplat.registry.columns import utc
 from mlplat.web.markup import Markup, tag
 
 MOST_CHARACTERS = 2000
@@ -22,7 +23,8 @@ def said(text: Any, most: int = MOST_CHARACTERS) -> Markup:
 
 def moment(at: datetime) -> Markup:
     """A time, in UTC."""
-    return tag("time", f"{at:%Y-%m-%d %H:%M} UTC", datetime=utc(at), title=utc(at))
+    exact = manifest.utc(utc(at))
+    return tag("time", f"{utc(at):%Y-%m-%d %H:%M} UTC", datetime=exact, title=exact)
 
 
 def size(count: int) -> str:
