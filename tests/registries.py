@@ -21,9 +21,10 @@ KEY = "the key of an admin in tests"
 class Registry:
     """A registry over a folder and SQLite, which can go and come back at the same address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_open: bool = False) -> None:
         self.folder = folder
         self.port = 0
+        self._is_open = is_open
         self.start()
 
     @property
@@ -36,7 +37,9 @@ class Registry:
 
     def start(self) -> None:
         service = make_service(
-            RegistrySettings(store=str(self.folder / "store"), uploads=self.uploads, admin_key=KEY, pool_size=5)
+            RegistrySettings(
+                store=str(self.folder / "store"), uploads=self.uploads, admin_key=KEY, open=self._is_open, pool_size=5
+            )
         )
         listener = listen("127.0.0.1", self.port)
         self.port = listener.getsockname()[1]
