@@ -60,6 +60,14 @@ return low;
 """Texts whose contrast with what is behind them is less than WCAG's 4.5."""
 
 
+WIDE = """
+const wide = document.documentElement.clientWidth;
+return [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > wide)
+  .map(e => e.outerHTML.slice(0, 200));
+"""
+"""What sticks out where the page scrolls sideways."""
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with open_browser(tmp_path_factory.mktemp("profile")) as opened:
@@ -126,59 +134,57 @@ def test_from_the_log_in_to_the_log_out(browser: Browser, begin: Start) -> None:
     registry = begin()
     key = make_key(registry, "writer")
     browser.open(registry.url)  # without anything behind it
-    assert browser.text("h1") == "Log in"
+    browser.await_text("h1", "Log in")
     browser.type("#key", "wrong")
     press(browser, "Log in")
-    assert "This key opens nothing" in browser.text("[role=alert]")
+    browser.await_text("[role=alert]", "This key opens nothing")
     assert [message for message in browser.errors() if "401" not in message] == []
     browser.type("#key", key)
     press(browser, "Log in")
-    assert browser.text("h1") == "Models"
+    browser.await_text("h1", "Models")
     assert {"customers", "forecast", "iris"} <= {link.text for link in browser.all("tbody th a")}
 
     browser.type("#q", "iri")
     browser.find("#q").send_keys(Keys.ENTER)
     assert [link.text for link in browser.all("tbody th a")] == ["iris"]
     follow(browser, "iris")
-    assert browser.text("h1") == "iris"
+    browser.await_text("h1", "iris")
     assert browser.all(".charts svg .line")
     press(browser, "Compare")
-    assert "v1 and v2" in browser.text("h1")
-    assert "better" in browser.text("main")
+    browser.await_text("h1", "v1 and v2")
+    browser.await_text("main", "better")
 
     browser.driver.back()
     follow(browser, "v2")
     browser.type("#alias", "champion")
     browser.type("#reason", "simpler")
     press(browser, "Promote v2")
-    assert "champion names v2 since" in browser.text("[role=status]")
+    browser.await_text("[role=status]", "champion names v2 since")
     assert named(registry) == ("v2", "ann", "simpler")
 
     follow(browser, "champion")
     browser.type("#reason", "not as good")
-    move(registry, "v1", "already done")
+    move(registry, "v1", "tried")
+    move(registry, "v2", "back again")
     press(browser, "Roll back champion")
-    alert = browser.text("[role=alert]")
-    assert "champion was moved meanwhile, from v2 to v1, by admin" in alert
-    assert "already done. Nothing was changed; look again." in alert
+    alert = browser.await_text("[role=alert]", "meanwhile")
+    assert "champion was moved meanwhile, from v1 to v2, by admin" in alert
+    assert "back again. Nothing was changed; look again." in alert
     assert browser.find("#reason").get_attribute("value") == "not as good"
-    assert named(registry) == ("v1", "admin", "already done")
-    Select(browser.find("#version")).select_by_value("v2")
+    assert named(registry) == ("v2", "admin", "back again")
+    Select(browser.find("#version")).select_by_value("v1")
     press(browser, "Roll back champion")
-    assert "champion names v2 since" in browser.text("[role=status]")
-    assert named(registry) == ("v2", "ann", "not as good")
-    assert [line.text.split(" #")[0] for line in browser.all(".moves li > p:first-child")][:3] == [
-        "v1 → v2",
-        "v2 → v1",
-        "v1 → v2",
-    ]
+    browser.await_text("[role=status]", "champion names v1 since")
+    assert named(registry) == ("v1", "ann", "not as good")
+    history = [line.text.split(" #")[0] for line in browser.all(".moves li > p:first-child")]
+    assert history[:4] == ["v2 → v1", "v1 → v2", "v2 → v1", "v1 → v2"]
 
     assert [message for message in browser.errors() if "412" not in message] == []
     assert [address for address in browser.requested() if not address.startswith(registry.url)] == []
     browser.find(".who button").click()
-    assert browser.text("h1") == "Log in"
+    browser.await_text("h1", "Log in")
     browser.open(f"{registry.url}/ui/models/iris")
-    assert browser.text("h1") == "Log in"
+    browser.await_text("h1", "Log in")
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
@@ -240,7 +246,7 @@ def test_a_reader_sees_no_form(browser: Browser, begin: Start) -> None:
     for page in ("/ui/models/iris/versions/v2", "/ui/models/iris/aliases/champion"):
         browser.open(registry.url + page)
         assert browser.all("main form") == []
-        assert "it may look" in browser.text("main")
+        browser.await_text("main", "it may look")
 
 
 def test_what_others_wrote_stays_text_and_in_its_place(
@@ -291,7 +297,7 @@ def test_what_others_wrote_stays_text_and_in_its_place(
             assert browser.run("return window.hacked") is None
             assert browser.all("img, script, style, [style], [onerror]") == []
             assert browser.errors() == []
-            assert not browser.scrolls_sideways(), page
+            assert not browser.scrolls_sideways(), (page, browser.run(WIDE))
             assert [url for url in browser.requested() if not url.startswith(f"{registry.url}/ui")] == []
 
 
@@ -322,14 +328,14 @@ def test_another_sites_form_moves_nothing_and_logs_no_one_in(browser: Browser, b
     if not is_open:
         log_in(browser, registry.url, make_key(registry, "writer"))
     browser.open(f"{registry.url}/ui/models/iris/versions/v2")
-    assert "Promote v2" in browser.text("main")
+    browser.await_text("main", "Promote v2")
     with ThreadingHTTPServer(("127.0.0.1", 0), Foreign) as foreign:
         Thread(target=foreign.serve_forever, kwargs={"poll_interval": 0.02}).start()
         for host in ("127.0.0.1", "localhost"):  # of the same site, and of another one
             for target in ("/ui/models/iris/versions/v2", "/ui/login"):
                 browser.open(f"http://{host}:{foreign.server_address[1]}/{registry.url}{target}")
                 browser.find("button").click()
-                assert "A page of another site may not change anything here." in browser.text("[role=alert]")
+                browser.await_text("[role=alert]", "A page of another site may not change anything here.")
         foreign.shutdown()
     assert named(registry) == before
     browser.open(f"{registry.url}/ui")
@@ -342,7 +348,7 @@ def test_an_open_registry_needs_no_log_in(browser: Browser, begin: Start) -> Non
     browser.type("#alias", "champion")
     browser.type("#reason", "as anyone may")
     press(browser, "Promote v2")
-    assert "champion names v2 since" in browser.text("[role=status]")
+    browser.await_text("[role=status]", "champion names v2 since")
     assert named(registry) == ("v2", "anonymous", "as anyone may")
 
 
@@ -350,7 +356,7 @@ def behind(registry: Registry, prefix: str) -> type[BaseHTTPRequestHandler]:
     """A proxy that hands on what is beneath a prefix, which it takes away."""
 
     class Proxy(BaseHTTPRequestHandler):
-        def hand_on(self) -> None:
+        def do_GET(self) -> None:
             if not self.path.startswith(prefix):
                 self.send_error(404)
                 return
@@ -364,7 +370,8 @@ def behind(registry: Registry, prefix: str) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(answer.content)
 
-        do_GET = do_POST = hand_on
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -388,12 +395,12 @@ def test_behind_a_proxy_with_a_prefix_all_links_and_forms_lead_there(browser: Br
         press(browser, "Promote v2")
         assert browser.driver.current_url == f"{url}/ui/models/iris/versions/v2?moved=champion"
         follow(browser, "iris")
-        assert browser.text("h1") == "iris"
+        browser.await_text("h1", "iris")
         browser.find(".brand").click()
-        assert browser.text("h1") == "Models"
+        browser.await_text("h1", "Models")
         assert browser.errors() == []
         browser.find(".who button").click()
-        assert browser.text("h1") == "Log in"
+        browser.await_text("h1", "Log in")
         assert "mlplat_session" not in {cookie["name"] for cookie in browser.driver.get_cookies()}
         proxy.shutdown()
     assert named(registry) == ("v2", "ann", "through a proxy")
