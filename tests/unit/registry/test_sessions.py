@@ -1,5 +1,6 @@
 """Sessions: known at every replica by a random token, and no longer than their key is one."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,10 @@ from mlplat.registry import access, sessions, tables
 from mlplat.registry.access import ADMIN, Caller, KeyRing
 from mlplat.registry.bodies import MadeKey, NewKey
 from mlplat.registry.database import Database
+from mlplat.registry.service import Service
+
+from .conftest import ADMIN as ADMIN_KEY
+from .conftest import serving
 
 NOW = datetime.now(UTC)
 SECRET = "the key of an admin, of the environment"
@@ -95,3 +100,18 @@ def test_sessions_that_are_over_are_removed(database: Database) -> None:
     kept = sessions.begin(database, ring, key, NOW)
     assert sessions.forget_old(database, NOW) == 1
     assert sessions.find(database, ring, kept, NOW)
+
+
+def test_a_registry_removes_what_is_over_by_itself(service: Service) -> None:
+    sessions.begin(service.database, service.keys, ADMIN_KEY, NOW - sessions.LASTS)
+
+    def left() -> int:
+        with service.database.read() as connection:
+            return len(connection.execute(select(tables.sessions)).all())
+
+    assert left() == 1
+    with serving(service, sync_seconds=0.05):
+        deadline = time.monotonic() + 30
+        while left():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
