@@ -11,7 +11,7 @@ from sqlalchemy import exc as sql
 from sqlalchemy.engine import URL, make_url
 
 from mlplat.errors import MlplatError, OverloadedError, RequestError, UsageError
-from mlplat.registry.postgresql import CONNECT_SECONDS, LOCK_SECONDS, make_engine
+from mlplat.registry.postgresql import ANSWER_SECONDS, CONNECT_SECONDS, LOCK_SECONDS, make_engine
 
 RETRY_AFTER = 2
 """After so many seconds another try is worth it; a database that starts again needs no longer."""
@@ -35,18 +35,19 @@ class Database:
     Args:
         url: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.
         pool_size: connections that are kept and used at most.
+        answer_seconds: how long PostgreSQL may take for an answer.
 
     Raises:
         UsageError: if the URL is another one.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, answer_seconds: float = ANSWER_SECONDS) -> None:
         self.failures = 0
         parsed = _parsed(url)
-        self.engine = _engine(parsed, pool_size)
+        self.engine = _engine(parsed, pool_size, CONNECT_SECONDS, answer_seconds)
         # PostgreSQL needs no transaction to read, which would cost two more round trips.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT") if self.is_shared else self.engine
-        self._looking = _engine(parsed, 1, looking=True)
+        self._looking = _engine(parsed, 1, 2, LOOK_SECONDS)
         self._is_away = False
         self._look = Lock()
 
@@ -168,18 +169,16 @@ def _parsed(url: str) -> URL:
     raise UsageError(f"{parsed.render_as_string()!r} is no database that the registry can use.", hint=hint)
 
 
-def _engine(url: URL, pool_size: int, *, looking: bool = False) -> Engine:
+def _engine(url: URL, pool_size: int, connect_seconds: int, answer_seconds: float) -> Engine:
     if not url.drivername.startswith("sqlite"):
-        if looking:
-            return make_engine(url, pool_size, connect_seconds=2, answer_seconds=LOOK_SECONDS)
-        return make_engine(url, pool_size)
+        return make_engine(url, pool_size, connect_seconds=connect_seconds, answer_seconds=answer_seconds)
     _make_folder(Path(str(url.database)))
     engine = create_engine(
         url,
         connect_args={"check_same_thread": False, "timeout": LOCK_SECONDS},
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=CONNECT_SECONDS,
+        pool_timeout=connect_seconds,
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

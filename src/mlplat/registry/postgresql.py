@@ -43,9 +43,7 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"it said nothing for {seconds:g} s") from error
 
 
-def make_engine(
-    url: URL, pool_size: int, *, connect_seconds: int = CONNECT_SECONDS, answer_seconds: float = ANSWER_SECONDS
-) -> Engine:
+def make_engine(url: URL, pool_size: int, *, connect_seconds: int, answer_seconds: float) -> Engine:
     """An engine that has not connected yet.
 
     Args:

