@@ -32,11 +32,6 @@ SETTINGS = ("fsync = off", "synchronous_commit = off", "full_page_writes = off",
 DATABASES = ("sqlite", "postgresql")
 ADMIN = "the key of the admin of the tests"
 
-STORES = pytest.mark.parametrize(
-    ("kind", "store_kind"), [("sqlite", "folder"), ("postgresql", "folder"), ("postgresql", "s3")], indirect=["kind"]
-)
-"""For tests of what is done with files."""
-
 
 class PostgreSQL:
     """A running PostgreSQL, which makes databases and takes them away."""

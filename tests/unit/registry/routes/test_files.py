@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from httpx import Client
+from tests.registries import STORES
 
 from mlplat.store import ObjectStore
 
 from .uploading import ADMIN, upload
 
 Drafts = Callable[..., Any]
+pytestmark = STORES
 DATA = bytes(range(256)) * 16
 FILE = "/models/iris/versions/v1/files/model.onnx"
 
