@@ -14,7 +14,7 @@ from tests.registries import STORES
 from mlplat.registry import tables
 from mlplat.registry.service import Service
 
-from .conftest import ADMIN, STORES
+from .conftest import ADMIN
 
 Drafts = Callable[..., Any]
 PUBLISHES = 60

@@ -219,3 +219,35 @@ def test_a_store_that_is_away_is_said(database: Database, store: ObjectStore, pu
 def test_versions_sort_in_the_database_as_people_count() -> None:
     names = ["v1", "v2", "v10", "v2.1", "v-1", "2026-01-31", "a10b2", "a10b10", "a9", "V3", "v", "1", "01", "20"]
     assert sorted(names, key=natural) == sorted(names, key=as_people_count)
+
+
+@STORES
+def test_files_that_no_version_names_go_when_they_are_a_day_old(
+    database: Database, store: ObjectStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = publish("v1", contents={"model.onnx": b"kept", "card.md": b"of both"})
+    gone = publish("v2", contents={"model.onnx": b"gone", "card.md": b"of both"})
+    publish("v1", model="rose")
+    store.objects.put_if_absent(f"iris/files/{'0' * 64}", b"of an upload that was killed")
+    store.delete("iris", "v2", by="ann", reason="")
+    indexing.index_store(database, store)
+    told: list[str] = []
+    assert indexing.sweep_store(database, store, told.append) == 0, "they are young"
+    monkeypatch.setattr(store, "clock", lambda: datetime.now(UTC) + timedelta(days=2))
+    assert indexing.sweep_store(database, store, told.append) == 4 + 28
+    assert told == ["iris", "rose"] * 2
+    assert store.verify("iris", "v1") == kept
+    assert store.objects.size(f"iris/files/{gone.files['model.onnx'].sha256}") is None
+
+
+@STORES
+def test_nothing_is_swept_where_a_manifest_cannot_be_read(
+    database: Database, store: ObjectStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = publish("v1")
+    data = store.objects.get("iris/versions/v1.json")
+    store.objects.delete("iris/versions/v1.json")
+    store.objects.put_if_absent("iris/versions/v1.json", data.replace(b"0.9375", b"0.9376"))
+    monkeypatch.setattr(store, "clock", lambda: datetime.now(UTC) + timedelta(days=2))
+    assert indexing.sweep_store(database, store, lambda _: None) == 0
+    assert all(store.objects.size(f"iris/files/{each.sha256}") is not None for each in damaged.files.values())
