@@ -29,6 +29,7 @@ class Head:
         media_type: of the body, in lower case and without parameters; b"" if the client did not say.
         coding: how the body is compressed; None if it is not.
         key: the API key, if there is one.
+        let_in: under which generation of the keys it was, if it was.
         timeout: seconds within which the client wants the answer.
         length: bytes of the body, if the head says so; -1 if it is chunked.
         refusal: why such a request is refused, whatever its body, if it is.
@@ -42,6 +43,7 @@ class Head:
         "keep_alive",
         "key",
         "length",
+        "let_in",
         "media_type",
         "method",
         "path",
@@ -71,6 +73,7 @@ class Head:
         coding = headers.get(b"content-encoding", b"identity").strip().lower()
         self.coding = None if coding == b"identity" else coding
         self.key = sent_key(headers)
+        self.let_in: object = None
         self.timeout = float("inf")
         length = headers.get(b"content-length", b"0")
         self.length = -1 if b"transfer-encoding" in headers or not length.isdigit() else int(length[:20])

@@ -2,15 +2,11 @@
 
 import hashlib
 import hmac
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from mlplat import logs
 from mlplat.errors import UsageError
-
-LOOK_SECONDS = 1.0
-"""How often the file is looked at; a new key works within this time."""
 
 
 class KeyRing:
@@ -20,6 +16,10 @@ class KeyRing:
         keys: keys that never change.
         path: a file with one key a line, or a folder of such files. A file that vanishes leaves the last keys in
             force (a rotation may remove it for a moment); one that is empty leaves none, so that all are refused.
+
+    Attributes:
+        required: whether a key is asked for.
+        generation: another object as soon as other keys are accepted: who was let in under this one still is.
 
     Raises:
         UsageError: if there is nothing at the path, or no key at all.
@@ -32,15 +32,15 @@ class KeyRing:
             raise UsageError("The list of API keys holds none.", hint="Give a key, or leave the option out.")
         self._path = path
         self._stamp: object = None
-        self._looked = 0.0
         self._digests = self._fixed
         self._accepted: set[str] = set()
+        self.generation = object()
         self.required = path is not None or bool(self._fixed)
         if path is not None:
             if not path.exists():
                 raise UsageError(f"There are no API keys at {path}.", hint="Make the file, or leave the option out.")
             read_keys(path)  # what cannot be read is refused here, and only logged once it serves
-            self._look()
+            self.look()
             if not self._digests:
                 raise UsageError(f"{path} holds no API key.", hint="Write one key a line.")
 
@@ -48,8 +48,6 @@ class KeyRing:
         """Whether `key` is one of the keys; compared in constant time."""
         if not self.required:
             return True
-        if self._path is not None and time.monotonic() - self._looked >= LOOK_SECONDS:
-            self._look()
         if not key:
             return False
         if key in self._accepted:
@@ -62,8 +60,8 @@ class KeyRing:
             self._accepted.add(key)
         return found
 
-    def _look(self) -> None:
-        self._looked = time.monotonic()
+    def look(self) -> None:
+        """Read the keys again if they have changed; called every second."""
         if self._path is None:
             return
         try:
@@ -77,6 +75,7 @@ class KeyRing:
             return
         self._digests = self._fixed + _digests(keys)
         self._accepted = set()
+        self.generation = object()
         if self._stamp is not None:
             logs.get().info("api_keys_changed", path=str(self._path), keys=len(self._digests))
         self._stamp = stamp

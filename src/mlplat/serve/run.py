@@ -41,6 +41,9 @@ FINISH_SECONDS = 5
 SWEEP_TICKS = 3
 """Tenths of a second between looks at which connections have been idle, slow or stalled for too long."""
 
+LOOK_TICKS = 10
+"""Tenths of a second between looks at the API keys; a new one works within this time."""
+
 TICK_SECONDS = 0.1
 
 ACCEPTED_A_TICK = 500
@@ -69,12 +72,14 @@ class DrainingServer(uvicorn.Server):
         lifecycle: Lifecycle,
         drain_seconds: float,
         metrics: ServeMetrics,
+        keys: KeyRing,
         *,
         access_log: AccessLog | None = None,
         spans: Spans | None = None,
     ) -> None:
         super().__init__(config)
         self._metrics = metrics
+        self._keys = keys
         self._access_log = access_log
         self._spans = spans
         self.lifecycle = lifecycle
@@ -113,6 +118,8 @@ class DrainingServer(uvicorn.Server):
             self._access_log.flush()
         if counter % SWEEP_TICKS == 0:
             self._sweep()
+        if counter % LOOK_TICKS == 0:
+            self._keys.look()
         await self._accept_waiting()
         return await super().on_tick(counter)
 
@@ -241,7 +248,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         deadline=settings.deadline_seconds,
         body_bytes=settings.max_body_bytes,
         drain_unready=settings.drain_unready,
-        notes=[note for note in (access_log, spans) if note is not None],
+        notes=[noted_by.note for noted_by in (access_log, spans) if noted_by is not None],
     )
     limits = ConnectionLimits(
         head_bytes=settings.max_head_bytes,
@@ -261,4 +268,4 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         server_header=False,
         timeout_graceful_shutdown=int(settings.deadline_seconds) + FINISH_SECONDS,
     )
-    return DrainingServer(config, lifecycle, settings.drain_seconds, metrics, access_log=access_log, spans=spans)
+    return DrainingServer(config, lifecycle, settings.drain_seconds, metrics, keys, access_log=access_log, spans=spans)

@@ -80,13 +80,10 @@ class Service:
     def refusal(self, exchange: Exchange) -> MlplatError | None:
         """Why a request is refused by its head alone, if it is."""
         head = exchange.head
-        if (
-            self._keys.required
-            and head.target is not None
-            and head.target.protocol is not None
-            and not self._keys.accepts(head.key)
-        ):
-            return unauthorized()
+        if head.let_in is not self._keys.generation:
+            if head.target is not None and head.target.protocol is not None and not self._keys.accepts(head.key):
+                return unauthorized()
+            head.let_in = self._keys.generation
         return head.refusal
 
     def answer(self, exchange: Exchange) -> None:

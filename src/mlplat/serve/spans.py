@@ -70,7 +70,7 @@ class Spans:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         return cls(provider)
 
-    def __call__(self, exchange: Exchange, status: int, seconds: float) -> None:
+    def note(self, exchange: Exchange, status: int, seconds: float) -> None:
         """Make the span of a request that was answered."""
         head = exchange.head
         if head.target is None or head.target.protocol is None:

@@ -12,10 +12,11 @@ from mlplat.logs import Dropping
 from mlplat.serve import accesslog
 from mlplat.serve.accesslog import AccessLog
 from mlplat.serve.heads import Head
-from mlplat.serve.protocols import Plain
+from mlplat.serve.protocols import KServe, Plain
 from mlplat.serve.targets import Probe, Target
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+TRACED = {b"traceparent": f"00-{TRACE}-{PARENT}-01".encode()}
 
 
 class Answered:
@@ -42,15 +43,15 @@ class Out:
         return [json.loads(line) for block in self.blocks for line in block.splitlines()]
 
 
-def note(log: AccessLog, target: Target | None = None, **more: Any) -> None:
-    log(Answered(target or Target(Plain), **more), 200, 0.0012345678)  # type: ignore[arg-type]
+def note(log: AccessLog, target: Target | None = None, status: int = 200, **more: Any) -> None:
+    log.note(Answered(target or Target(Plain), **more), status, 0.0012345678)  # type: ignore[arg-type]
 
 
 def test_a_line_tells_what_was_answered() -> None:
     out = Out()
     log = AccessLog(out.offer)
     note(log)
-    note(log, headers={b"traceparent": f"00-{TRACE}-{PARENT}-01".encode()})
+    note(log, headers=TRACED)
     assert out.blocks == []
     log.flush()
     first, second = out.lines()
@@ -76,6 +77,34 @@ def test_many_lines_are_written_at_once_whole_and_in_order() -> None:
     assert [line["rows"] for line in out.lines()] == list(range(100))
     assert 2 < len(out.blocks) < 10
     assert all(len(block) <= PIPE_BUF and block.endswith(b"\n") for block in out.blocks)
+
+
+def test_lines_of_all_kinds_stay_in_order() -> None:
+    out = Out()
+    log = AccessLog(out.offer)
+    kinds: list[dict[str, Any]] = [{}, {"target": Target(KServe)}, {"status": 503}, {"headers": TRACED}]
+    for rows in range(400):
+        note(log, rows=rows, **kinds[rows // 3 % 4])
+    log.flush()
+    lines = out.lines()
+    assert [line["rows"] for line in lines] == list(range(400))
+    assert [(line["protocol"], line["status"], "trace_id" in line) for line in lines[:12:3]] == [
+        ("plain", 200, False),
+        ("v1", 200, False),
+        ("plain", 503, False),
+        ("plain", 200, True),
+    ]
+    assert all(len(block) <= PIPE_BUF for block in out.blocks)
+
+
+def test_the_longest_lines_fit_into_a_block() -> None:
+    out = Out()
+    log = AccessLog(out.offer)
+    for _ in range(100):
+        log.note(Answered(Target(Plain), rows=10**15), 200, 1e8)  # type: ignore[arg-type]
+    log.flush()
+    assert len(out.lines()) == 100
+    assert all(len(block) <= PIPE_BUF for block in out.blocks)
 
 
 def test_lines_wait_until_there_is_room() -> None:

@@ -5,13 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlplat.errors import UsageError
-from mlplat.serve import keys
 from mlplat.serve.keys import KeyRing
-
-
-@pytest.fixture(autouse=True)
-def always_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "LOOK_SECONDS", 0.0)
 
 
 def test_without_keys_everyone_is_let_in() -> None:
@@ -53,8 +47,21 @@ def test_a_new_key_works_and_the_old_one_ends_without_a_restart(tmp_path: Path) 
     file.write_text("old\n")
     ring = KeyRing(path=file)
     file.write_text("new-one\n")
+    ring.look()
     assert ring.accepts("new-one")
     assert not ring.accepts("old")
+
+
+def test_only_other_keys_make_another_generation(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("old\n")
+    ring = KeyRing(path=file)
+    generation = ring.generation
+    ring.look()
+    assert ring.generation is generation
+    file.write_text("new-one\n")
+    ring.look()
+    assert ring.generation is not generation
 
 
 def test_a_mounted_secret_is_followed_when_kubernetes_swaps_its_link(tmp_path: Path) -> None:
@@ -67,6 +74,7 @@ def test_a_mounted_secret_is_followed_when_kubernetes_swaps_its_link(tmp_path: P
     assert ring.accepts("old")
     (tmp_path / "..next").symlink_to("..2")
     (tmp_path / "..next").replace(tmp_path / "..data")
+    ring.look()
     assert ring.accepts("new")
     assert not ring.accepts("old")
 
@@ -76,6 +84,7 @@ def test_a_file_that_vanishes_for_a_moment_leaves_the_last_keys(tmp_path: Path) 
     file.write_text("secret\n")
     ring = KeyRing(path=file)
     file.unlink()
+    ring.look()
     assert ring.accepts("secret")
     assert not ring.accepts("wrong")
 
@@ -85,6 +94,7 @@ def test_a_file_that_is_emptied_lets_no_one_in(tmp_path: Path) -> None:
     file.write_text("secret\n")
     ring = KeyRing(path=file)
     file.write_text("")
+    ring.look()
     assert not ring.accepts("secret")
     assert not ring.accepts(None)
 
@@ -94,6 +104,7 @@ def test_bad_bytes_leave_the_last_keys(tmp_path: Path) -> None:
     file.write_text("secret\n")
     ring = KeyRing(path=file)
     file.write_bytes(b"\xff\xfe\n")
+    ring.look()
     assert ring.accepts("secret")
 
 

@@ -48,7 +48,7 @@ def kept(iris: Running) -> Iterator[Kept]:
     make: Any = iris.server.config.http
     service = make.args[0]
     before = service._notes
-    service._notes = (*before, Spans(kept.provider))
+    service._notes = (*before, Spans(kept.provider).note)
     yield kept
     service._notes = before
 
@@ -125,7 +125,7 @@ def test_only_what_the_server_failed_at_is_an_error_and_its_times_are_those_of_t
     connection: Any = None
     head = Head(Target(Plain), b"POST", b"/predict", {}, keep_alive=True, interim=True)
     exchange = Exchange(connection, head, b"", whole=True)
-    Spans(kept.provider)(exchange, status, 0.5)
+    Spans(kept.provider).note(exchange, status, 0.5)
     (span,) = kept.spans(1)
     assert span.status.status_code is code
     assert "mlplat.version" not in attributes(span)
