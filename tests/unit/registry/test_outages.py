@@ -21,7 +21,7 @@ from mlplat.registry.bodies import NewKey
 from mlplat.registry.database import Database, DatabaseError
 from mlplat.registry.metrics import RegistryMetrics
 from mlplat.registry.service import Service
-from mlplat.store import ObjectStore
+from mlplat.store import open_object_store
 from mlplat.store.aliases import utc_now
 
 from .conftest import ADMIN, Own, serving
@@ -32,9 +32,10 @@ READY_SECONDS = 5
 
 
 @pytest.fixture
-def asked(own_postgresql: Own, store: ObjectStore, tmp_path: Path) -> Iterator[tuple[Client, Service]]:
+def asked(own_postgresql: Own, tmp_path: Path) -> Iterator[tuple[Client, Service]]:
     """A registry over a PostgreSQL of its own, with an empty model."""
     database = Database(own_postgresql.databases.new_url(tables=True), pool_size=4, answer_seconds=1)
+    store = open_object_store(str(tmp_path / "store"))
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 4 << 20, RegistryMetrics())
     with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}, timeout=20) as client:
         assert service.prepared.wait(30)
