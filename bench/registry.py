@@ -11,6 +11,7 @@ every p99 is within its goal.
 
 import argparse
 import json
+import math
 import os
 import random
 import sys
@@ -325,7 +326,7 @@ def measure(
                 ours, theirs = results.setdefault((kind.name, connections), (Times(), Times()))
                 with Client(server.port, requests, lengths, connections) as client:
                     one = client.run(seconds, server)
-                ours.add(one.p50, one.p99 or one.p50)
+                ours.add(one.p50, math.inf if one.p99 is None else one.p99)  # too few answers came for it
                 theirs.add(*query(url, kind.statements, connections, seconds))
                 say(
                     f"round {number + 1}, {kind.name}, {connections} at a time: registry p50 {ours.p50[-1]:.2f}, p99 "
