@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
+import pytest
 import urllib3
 
 from mlplat.registry.run import make_server, make_service
@@ -16,6 +17,11 @@ from mlplat.web.listening import listen
 
 PATIENCE_SECONDS = 20.0
 KEY = "the key of an admin in tests"
+
+STORES = pytest.mark.parametrize(
+    ("kind", "store_kind"), [("sqlite", "folder"), ("postgresql", "folder"), ("postgresql", "s3")], indirect=["kind"]
+)
+"""For tests of what is done with files."""
 
 
 class Registry:

@@ -10,11 +10,11 @@ from sqlalchemy import exc as sql
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import ConflictError, MovedError, NotFoundError, RequestError
 from mlplat.registry import catalogue, indexing, lookup, rows
-from mlplat.registry.audit import Author
+from mlplat.registry.audit import Author, is_noted
 from mlplat.registry.bodies import AliasMove, Model, ModelPatch, NewModel, VersionDetail, VersionPatch
-from mlplat.registry.entries import read_entry
+from mlplat.registry.entries import read_entry, short
 from mlplat.registry.service import Service
-from mlplat.registry.tables import models, versions
+from mlplat.registry.tables import TAG, models, versions
 from mlplat.store import keys, tombstones
 from mlplat.store.aliases import AliasLog, utc_now
 from mlplat.store.seal import seal
@@ -103,7 +103,7 @@ def publish(
     """
     there = service.store.objects.size(keys.manifest(manifest.model, manifest.version)) is not None
     service.store.publish(manifest, files)
-    return _indexed(service, author, manifest.model, manifest.version), not there
+    return _indexed(service, author, manifest.model, manifest.version, received=True), not there
 
 
 def adopt(service: Service, author: Author, model: str, version: str) -> tuple[VersionDetail, bool]:
@@ -199,11 +199,17 @@ def keep_alias(service: Service, author: Author, model: str, alias: str, reason:
     return lookup.alias(service, model, alias)
 
 
-def _indexed(service: Service, author: Author, model: str, version: str) -> VersionDetail:
+def _indexed(service: Service, author: Author, model: str, version: str, *, received: bool = False) -> VersionDetail:
+    """Take a version into the catalogue. One that was `received` here is noted even if a sync was faster to find it."""
     entry = read_entry(service.store, model, version)
     with service.database.write() as connection:
         model_id = rows.make_model(connection, model, entry.published_at)
-        if rows.put_version(connection, model_id, entry, by=author.caller.name):
+        known = not rows.put_version(connection, model_id, entry, by=author.caller.name)
+        if received and known and not is_noted(connection, "version.create", model, version):
+            its = versions.c.model_id == model_id, versions.c.version == version
+            connection.execute(update(versions).where(*its).values(by=short(author.caller.name, TAG)))
+            known = False
+        if not known:
             note: dict[str, Any] = {"sha256": entry.sha256, "bytes": entry.row()["bytes"]}
             author.note(connection, "version.create", model=model, target=version, after=note)
     return lookup.version(service, model, version)

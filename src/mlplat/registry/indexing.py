@@ -17,6 +17,7 @@ from mlplat.registry.entries import Entry, read_entry
 from mlplat.registry.tables import models, moves, versions
 from mlplat.store import Move, ObjectStore, keys
 from mlplat.store.aliases import AliasLog, utc_now
+from mlplat.store.prune import sweep
 
 T = TypeVar("T")
 
@@ -148,6 +149,29 @@ def index_model(database: Database, store: ObjectStore, model: str, *, again: bo
     for alias in there.moves.keys() | known.moves.keys() if there.versions or known.versions else ():
         _index_alias(database, store, model, alias, there.moves[alias], known.moves[alias], changes)
     return changes
+
+
+def sweep_store(database: Database, store: ObjectStore, told: Callable[[str], None]) -> int:
+    """Remove files of versions that were deleted, or never finished, and are older than a day; how many bytes these had.
+
+    The manifests of a model are read only if it has files that the catalogue knows no version of.
+    """
+    removed = 0
+    for model in filter(names.is_valid, store.objects.folders("")):
+        told(model)
+        its = select(versions.c.facts).join(models).where(models.c.name == model)
+        with database.read() as connection:
+            known = {entry["sha256"] for facts in connection.scalars(its) for entry in facts["files"].values()}
+        there = {key.rpartition("/")[2] for key in store.objects.list(f"{model}/files")}
+        try:
+            swept = sweep(store, model) if there - known else {}
+        except (CorruptError, NotFoundError, SchemaError) as error:  # NotFoundError: deleted meanwhile
+            logs.get().warning("not_swept", model=model, reason=str(error))
+            continue
+        if swept:
+            logs.get().info("swept", model=model, files=len(swept), bytes=sum(swept.values()))
+        removed += sum(swept.values())
+    return removed
 
 
 def _index_alias(  # noqa: PLR0917

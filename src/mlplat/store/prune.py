@@ -78,6 +78,17 @@ def prune(
     )
 
 
+def sweep(store: Store, model: str) -> dict[str, int]:
+    """Remove the files that no version of a model names, and that are older than a day; their hashes and sizes.
+
+    Raises:
+        CorruptError, SchemaError: if a manifest cannot be read; then it is unknown which files it names, and nothing is
+            removed.
+    """
+    manifests = _manifests(store, model).values()
+    return store.sweep(model, {entry.sha256 for each in manifests for entry in each.files.values()}, dry_run=False)
+
+
 def _manifests(store: Store, model: str) -> dict[str, Manifest]:
     return {version: store.manifest(model, version) for version in store.versions(model)}
 

@@ -7,7 +7,7 @@ from httpx import Client
 
 from mlplat.registry import protocol
 
-pytestmark = pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # no database is asked for anything
+pytestmark = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)  # no database is asked for anything
 
 
 def connect(client: Client) -> socket.socket:

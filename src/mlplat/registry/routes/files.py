@@ -7,6 +7,7 @@ from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Header, Path, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from mlplat import logs
 from mlplat.bundle.manifest import sha256_of
@@ -150,7 +151,22 @@ def _send(service: Service, file: _File, part: ranges.Span | None, *, head: bool
     status = 200 if part is None else 206
     if head:
         return Response(status_code=status, headers=headers, media_type=OCTETS)
-    return StreamingResponse(_blocks(_open(service, file), span), status, headers, media_type=OCTETS)
+    return _Streamed(_open(service, file), span, status, headers)
+
+
+class _Streamed(StreamingResponse):
+    """The bytes of a span, from a stream that is closed however the answer ends: also before its first byte."""
+
+    def __init__(self, reader: BinaryIO, span: ranges.Span, status: int, headers: dict[str, str]) -> None:
+        super().__init__(_blocks(reader, span), status, headers, media_type=OCTETS)
+        self._reader = reader
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._reader.close()
 
 
 def _open(service: Service, file: _File) -> BinaryIO:
@@ -167,13 +183,12 @@ def _open(service: Service, file: _File) -> BinaryIO:
 
 def _blocks(reader: BinaryIO, span: ranges.Span) -> Iterator[bytes]:
     """The bytes of a span. If the store goes meanwhile, the connection is cut, so that no client takes them for all."""
-    with reader:
-        reader.seek(span.start)
-        left = span.end - span.start
-        try:
-            while left and (block := reader.read(min(BLOCK, left))):
-                left -= len(block)
-                yield block
-        except MlplatError as error:
-            logs.get().error("download_cut", reason=str(error))
-            raise
+    reader.seek(span.start)
+    left = span.end - span.start
+    try:
+        while left and (block := reader.read(min(BLOCK, left))):
+            left -= len(block)
+            yield block
+    except MlplatError as error:
+        logs.get().error("download_cut", reason=str(error))
+        raise

@@ -1,5 +1,6 @@
 """`/health`, `/ready`, `/metrics` and `/version`."""
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
@@ -34,6 +35,7 @@ class Release(BaseModel):
 def probe_routes(service: Service) -> APIRouter:
     """The routes for probes and scrapers."""
     routes = APIRouter(tags=["probes"])
+    threads = CapacityLimiter(2)  # its own, as all others may be waiting for the database
 
     @routes.get("/health", response_model=Health)
     async def health() -> Response:
@@ -41,10 +43,10 @@ def probe_routes(service: Service) -> APIRouter:
         return answer(Health())
 
     @routes.get("/ready", response_model=Ready, responses={503: {"model": Ready, "description": "not yet, and why"}})
-    def ready() -> Response:
+    async def ready() -> Response:
         """Whether the database answers and its tables are up to date. A store that is away does not count."""
         try:
-            service.database.check()
+            await to_thread.run_sync(service.database.check, limiter=threads)
             database = "ok" if service.prepared.is_set() else "its tables are not up to date yet"
         except DatabaseError as error:
             database = str(error)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from httpx import Client
+from tests.registries import STORES
 
 from mlplat.registry.service import Service
 from mlplat.store import ObjectStore
@@ -14,6 +15,7 @@ from mlplat.store.seal import seal
 from .uploading import parts, upload
 
 Drafts = Callable[..., Any]
+pytestmark = STORES
 
 
 def test_an_uploaded_version_is_in_the_store_and_in_the_catalogue(
