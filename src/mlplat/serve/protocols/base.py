@@ -13,19 +13,12 @@ from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import UNDEFINED, Prediction
 from mlplat.errors import MlplatError, RequestError
 from mlplat.serve.protocols.sizes import check_size
+from mlplat.serve.rows import Limits
 
 JSON = b"application/json"
 
 LARGE_BYTES = 128 * 1024
 """What a larger body holds is checked before it is read, which is done in a thread, so that the loop answers others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may ask for."""
-
-    max_rows: int = 10_000
-    max_horizon: int = 1000
 
 
 class Request(typing.Protocol):
