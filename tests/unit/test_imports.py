@@ -13,12 +13,19 @@ import importlib, os, sys
 
 for library in sys.argv[1].split():
     importlib.import_module(library)  # once, for all that follows
-failed = []
-for name in sys.stdin.read().split():
+same, failed = set(), []
+for name in sorted(sys.stdin.read().split()):
+    if name in same:
+        continue
+    ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
         importlib.import_module(name)
+        os.write(theirs, " ".join(each for each in sys.modules if each.startswith(name + ".")).encode())
         os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours) as loaded:
+        same.update(loaded.read().split())  # to import one of these first is to import this package first
     if os.waitpid(child, 0)[1]:
         failed.append(name)
 print(*failed)
