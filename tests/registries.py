@@ -50,6 +50,13 @@ class Registry:
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive()
 
+    def new_key(self, role: str, pattern: str | None = None) -> str:
+        """A key with a role."""
+        asked = {"name": f"a {role}", "role": role, "pattern": pattern}
+        made = urllib3.request("POST", f"{self.url}/keys", json=asked, headers={"X-API-Key": KEY})
+        assert made.status == 201, made.data
+        return str(made.json()["key"])
+
     def store(self) -> Store:
         """The store as a client sees it."""
         return open_store(self.url)

@@ -152,17 +152,17 @@ class Client:
             response.close()
             response = self._send(method, path, headers, body, timeout, self._key.value)
         try:
-            self._require_success(response)
+            self._require_success(response, keyless=key is None)
             yield response
         except BaseException:
             response.close()
             raise
         response.release_conn()
 
-    def _require_success(self, response: urllib3.BaseHTTPResponse) -> None:
+    def _require_success(self, response: urllib3.BaseHTTPResponse, *, keyless: bool) -> None:
         if not 200 <= response.status < 300:
             said = b"".join(self._blocks(response, ERROR_BYTES, REPLY_SECONDS, cut=True))
-            raise error_of(self.url, response.status, response.headers, said)
+            raise error_of(self.url, response.status, response.headers, said, keyless=keyless)
 
     def _send(  # noqa: PLR0917
         self,

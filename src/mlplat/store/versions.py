@@ -4,13 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from mlplat.bundle import names
 from mlplat.bundle.manifest import Manifest
-from mlplat.errors import CorruptError, UsageError
+from mlplat.errors import CorruptError, DeletedError, GoneError, NotFoundError, UsageError
 from mlplat.store.aliases import UNCHECKED, Clock, Expected, Move
 from mlplat.store.seal import unseal
-from mlplat.store.tombstones import Tombstone
+from mlplat.store.tombstones import NEVER_AGAIN, Tombstone
+
+Role = Literal["writer", "admin"]
+"""What a key of a registry must be for: a writer publishes versions and moves aliases, an admin deletes, too."""
 
 
 def open_store(url: str, *, create: bool = True) -> "Store":
@@ -64,6 +68,33 @@ class Store(ABC):
             CorruptError: if it is damaged, or another version's.
             SchemaError: if this release cannot read it.
         """
+
+    def present(self, model: str, version: str) -> Manifest | None:
+        """The manifest of a version; None if there is none and one can be published.
+
+        For those who are about to make it, before they spend time on that.
+
+        Raises:
+            DeletedError: if it was deleted; its name is not used again.
+            ForbiddenError: if there is none, and the key of this store does not allow to publish one.
+            CorruptError, SchemaError: as `manifest`.
+        """
+        try:
+            return self.manifest(model, version)
+        except GoneError as error:
+            raise DeletedError(error.message, hint=NEVER_AGAIN) from error
+        except NotFoundError:
+            self.require(model, "writer")
+            return None
+
+    def require(self, model: str, role: Role) -> None:
+        """Refuse what needs a role with a model, before it is begun; whoever has the store itself may do all.
+
+        Raises:
+            ForbiddenError: if the key of this store has not that role.
+        """
+        del role
+        names.check(model, "model")
 
     @abstractmethod
     def publish(self, manifest: Manifest, files: Mapping[str, Path]) -> None:

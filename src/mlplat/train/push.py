@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 from uuid import uuid4
 
 import numpy as np
@@ -26,7 +26,7 @@ from mlplat.bundle.manifest import (
     fingerprint,
 )
 from mlplat.bundle.prediction import Prediction
-from mlplat.errors import ConflictError, DataError, ExportError, NotFoundError
+from mlplat.errors import ConflictError, DataError, ExportError
 from mlplat.recipes import Dataset, read_table
 from mlplat.recipes.metrics import task_metrics
 from mlplat.runtime import Predictor, Run, open_onnx
@@ -115,12 +115,14 @@ def push_estimator(
         NotFoundError: if a file does not exist.
         DataError: if the sample has not the columns, or values that the estimator refuses.
         ExportError: if the estimator cannot be exported, or its export predicts something else.
-        ConflictError: if the version exists and was made from something else.
+        ConflictError: if the version exists and was made from something else, or was deleted.
+        ForbiddenError: if the key of the store does not allow to publish; nothing was loaded.
         StoreError: if the store cannot be read or written.
     """
     names.check(model, "model")
     names.check(version, "version")
     report = report if report is not None else reporter()
+    there = store.present(model, version)
     with report.step("load") as facts:
         fitted = read_estimator(path, task)
         rows = sample_rows(read_table(sample), fitted, target)
@@ -130,8 +132,7 @@ def push_estimator(
     push = Push(
         path, fitted, rows, model, version, _info(path, fitted, target), _command(path, sample, model, version, target)
     )
-    there = _present(store, push)
-    if there is not None:
+    if _is_same(there, push):
         return PushResult(there, published=False)
     with tempfile.TemporaryDirectory(prefix="mlplat-push-") as folder:
         built = build(push, Path(folder), report)
@@ -140,8 +141,8 @@ def push_estimator(
             try:
                 store.publish(built.manifest, built.files)
             except ConflictError:
-                there = _present(store, push)
-                if there is None:
+                there = store.present(model, version)
+                if not _is_same(there, push):
                     raise
                 return PushResult(there, published=False)
     return PushResult(built.manifest, published=True)
@@ -315,14 +316,10 @@ def _command(path: Path, sample: str, model: str, version: str, target: str | No
     return shlex.join(words + ([] if target is None else ["--target", target]))
 
 
-def _present(store: Store, push: Push) -> Manifest | None:
-    """The version, if it is in the store and made from the same. Raises ConflictError if from something else."""
-    try:
-        there = store.manifest(push.model, push.version)
-    except NotFoundError:
-        return None
-    if there.fingerprint == push.fingerprint:
-        return there
+def _is_same(there: Manifest | None, push: Push) -> TypeGuard[Manifest]:
+    """Whether a version is there, made from the same. Raises ConflictError if it was made from something else."""
+    if there is None or there.fingerprint == push.fingerprint:
+        return there is not None
     raise ConflictError(
         f"{push.model} {push.version} exists and was made from something else; nothing was overwritten.",
         hint="Choose a new version.",

@@ -19,6 +19,7 @@ from mlplat.errors import (
     ConflictError,
     CorruptError,
     DeletedError,
+    ForbiddenError,
     MlplatError,
     MovedError,
     NotFoundError,
@@ -181,6 +182,48 @@ def test_a_deleted_version_is_gone_for_good(store: Store, draft: Drafts) -> None
         publish(store, version)
     with pytest.raises(NotFoundError):
         store.delete("iris", "v9", by="", reason="")
+
+
+def test_a_version_can_be_published_if_there_is_none_and_was_none(store: Store, draft: Drafts) -> None:
+    manifest = publish(store, draft("v1"))
+    assert store.present("iris", "v1") == manifest
+    assert store.present("iris", "v2") is None
+    store.delete("iris", "v1", by="", reason="old")
+    with pytest.raises(DeletedError, match="choose a new version"):
+        store.present("iris", "v1")
+
+
+@pytest.mark.parametrize(
+    ("role", "pattern", "allowed"),
+    [
+        ("reader", None, set()),
+        ("writer", "ir*", {"require", "publish"}),
+        ("writer", "other", set()),
+        ("admin", None, {"require", "publish", "prune"}),
+    ],
+)
+def test_what_a_role_may_not_do_is_refused_before_it_is_begun(  # noqa: PLR0917 - pytest names them
+    registry: Registry,
+    draft: Drafts,
+    monkeypatch: pytest.MonkeyPatch,
+    role: str,
+    pattern: str | None,
+    allowed: set[str],
+) -> None:
+    publish(registry.store(), draft("v1"))
+    monkeypatch.setenv("MLPLAT_STORE_KEY", registry.new_key(role, pattern))
+    store = registry.store()
+    acts: dict[str, Callable[[], object]] = {
+        "require": lambda: store.require("iris", "writer"),
+        "publish": lambda: publish(store, draft("v2")),
+        "prune": lambda: prune(store, "iris", dry_run=False),
+    }
+    for name, act in acts.items():
+        if name in allowed:
+            act()
+        else:
+            with pytest.raises(ForbiddenError, match=r"key.*MLPLAT_STORE_KEY"):
+                act()
 
 
 def test_old_versions_are_pruned(store: Store, draft: Drafts) -> None:
@@ -504,7 +547,10 @@ def test_a_manifest_of_something_else_is_refused() -> None:
 
 def test_an_upload_that_another_product_takes_is_no_version(draft: Drafts) -> None:
     missing = answer("404 Not Found", b'{"error": "none", "code": "not_found"}')
-    with answering(missing, answer("200 OK", b"{}")) as (url, _), pytest.raises(StoreError, match="sha256"):
+    with (
+        answering(missing, answer("204 No Content", b""), answer("200 OK", b"{}")) as (url, _),
+        pytest.raises(StoreError, match="sha256"),
+    ):
         publish(open_store(url), draft("v1"))
 
 
