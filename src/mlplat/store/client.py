@@ -19,12 +19,14 @@ from urllib3.exceptions import (
     HTTPError,
     NameResolutionError,
     ProtocolError,
+    ProxyError,
     ReadTimeoutError,
     SSLError,
 )
 
 from mlplat.errors import MlplatError, StoreError, UsageError
 from mlplat.store.multipart import Multipart
+from mlplat.store.proxies import connections_to
 from mlplat.store.replies import AwayError, error_of, no_registry
 from mlplat.store.storekey import StoreKey
 
@@ -59,7 +61,7 @@ class Client:
     def __init__(self, url: str, key: StoreKey) -> None:
         self.url = url
         self._key = key
-        self._pool = urllib3.PoolManager(retries=False, maxsize=4)
+        self._pool = connections_to(url)
 
     def ask(
         self, method: str, path: str, *, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
@@ -295,6 +297,8 @@ def checked_url(url: str) -> str:
 
 def reason_of(error: BaseException) -> str:
     """Why a connection failed, in a few words."""
+    if isinstance(error, ProxyError):
+        return f"its proxy says: {reason_of(error.original_error)}"
     if isinstance(error, NameResolutionError):
         return "no such host"
     if isinstance(error, ProtocolError):
