@@ -45,6 +45,9 @@ UPLOADS = 3
 REPLY_BYTES = 32 << 20
 """What an answer in JSON may have; a manifest has 16 MiB at most."""
 
+NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL calls an answer that is not TLS, depending on its release and on the answer."""
+
 REPLY_SECONDS = 60.0
 ERROR_BYTES = 1 << 16
 BLOCK = 1 << 18
@@ -218,6 +221,9 @@ class Client:
 
     def _unreachable(self, error: Exception) -> MlplatError:
         text = f"The registry {self.url} cannot be reached: {reason_of(error)}."
+        if isinstance(error, SSLError) and any(each in str(error) for each in NO_TLS):
+            text = f"The registry {self.url} cannot be reached: what answers there does not speak TLS."
+            return StoreError(text, hint="Perhaps its URL begins with http://.")
         if isinstance(error, SSLError):
             return StoreError(text, hint="Check the certificate; SSL_CERT_FILE names those that are trusted.")
         return AwayError(text, hint="Check the network and the URL of the store.")

@@ -1,6 +1,7 @@
 """A store behind a registry: versions and aliases through its API, without credentials of what is behind it."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from mlplat.store.aliases import UNCHECKED, Clock, Expected, Move, utc_now
 from mlplat.store.client import UPLOADS, Client, Patience, Sink, checked_url
 from mlplat.store.multipart import Multipart
 from mlplat.store.publishing import another, check_files
-from mlplat.store.replies import AwayError, no_registry
+from mlplat.store.replies import AwayError, UnknownPathError, no_registry
 from mlplat.store.seal import seal
 from mlplat.store.storekey import key_from
 from mlplat.store.tombstones import NEVER_AGAIN
@@ -71,7 +72,8 @@ class RegistryStore(Store):
 
     def require(self, model: str, role: Role) -> None:
         """Refuse what needs a role with a model, before it is begun. Raises ForbiddenError."""
-        self._client.ask("GET", f"{_model(model)}/access?role={role}")
+        with suppress(UnknownPathError):  # an earlier release refuses it when it is done
+            self._client.ask("GET", f"{_model(model)}/access?role={role}")
 
     def publish(self, manifest: Manifest, files: Mapping[str, Path]) -> None:
         """Send a version, unless it is there. Raises ConflictError, DeletedError, CorruptError.

@@ -42,6 +42,10 @@ class AwayError(StoreError):
         self.after = after
 
 
+class UnknownPathError(StoreError):
+    """A registry that knows no such path, as one of an earlier release; or no registry."""
+
+
 class Failure(msgspec.Struct):
     """The body of an error."""
 
@@ -74,7 +78,7 @@ def error_of(url: str, status: int, headers: Mapping[str, str], body: bytes, *, 
     if status == 403:
         return ForbiddenError(text, hint=f"Set {KEY} to such a key, or {FILE} to a file that holds it.")
     if status == 404 and text.startswith(NO_ROUTE):
-        return _no_registry(url, status, headers)
+        return UnknownPathError(_no_registry(url, status, headers).message, hint=CHECK_URL)
     if status >= 500 and said.code not in _SERVER_ERRORS:
         return StoreError(f"The registry {url} failed: {text}")
     kind = _SERVER_ERRORS.get(said.code) or _CODES.get((status, said.code)) or _STATUSES.get(status, UsageError)

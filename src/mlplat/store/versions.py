@@ -1,5 +1,6 @@
 """The interface of all stores, immutable versions and aliases that name them, and the choice of one by URL."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -13,6 +14,7 @@ from mlplat.store.aliases import UNCHECKED, Clock, Expected, Move
 from mlplat.store.seal import unseal
 from mlplat.store.tombstones import NEVER_AGAIN, Tombstone
 
+HOST_AND_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}(?:/|\Z)")
 Role = Literal["writer", "admin"]
 """What a key of a registry must be for: a writer publishes versions and moves aliases, an admin deletes, too."""
 
@@ -26,13 +28,15 @@ def open_store(url: str, *, create: bool = True) -> "Store":
             pass False: then a folder that is missing now is an error of each call, not of this one.
 
     Raises:
-        UsageError: if the URL has another scheme.
+        UsageError: if the URL has another scheme, or lacks it.
         StoreError: if it cannot be used.
     """
     if url.startswith(("http://", "https://")):
         from mlplat.store.remote import open_registry
 
         return open_registry(url)
+    if HOST_AND_PORT.match(url) and not Path(url).exists():
+        raise UsageError(f"The store {url!r} is no folder.", hint=f"Of a registry say the whole URL: http://{url}")
     from mlplat.store.objectstore import open_object_store
 
     return open_object_store(url, create=create)

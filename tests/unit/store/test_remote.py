@@ -545,6 +545,21 @@ def test_a_manifest_of_something_else_is_refused() -> None:
             open_store(url).manifest("iris", "v1")
 
 
+def test_a_registry_of_an_earlier_release_says_what_a_key_may_when_it_is_used(draft: Drafts) -> None:
+    version = draft("v1")
+    missing = answer("404 Not Found", b'{"error": "none", "code": "not_found"}')
+    unknown = answer(
+        "404 Not Found", b'{"error": "There is nothing at /models/iris/access; see /docs.", "code": "not_found"}'
+    )
+    forbidden = answer("403 Forbidden", b'{"error": "This needs a writer.", "code": "forbidden"}')
+    with (
+        answering(missing, unknown, forbidden) as (url, requests),
+        pytest.raises(ForbiddenError, match="needs a writer"),
+    ):
+        publish(open_store(url), version)
+    assert requests[2].startswith(b"POST /models/iris/versions ")
+
+
 def test_an_upload_that_another_product_takes_is_no_version(draft: Drafts) -> None:
     missing = answer("404 Not Found", b'{"error": "none", "code": "not_found"}')
     with (
@@ -632,7 +647,7 @@ def test_a_server_that_does_not_resume_is_read_from_the_start(draft: Drafts, tmp
 
 def test_a_server_without_tls_is_an_error_of_the_store_at_once() -> None:
     with answering(answer("200 OK", b"{}")) as (url, requests):
-        with pytest.raises(StoreError, match=r"cannot be reached.*SSL_CERT_FILE"):
+        with pytest.raises(StoreError, match=r"does not speak TLS\. Perhaps its URL begins with http://"):
             open_store(url.replace("http:", "https:")).models()
         assert len(requests) == 1
 
