@@ -16,7 +16,8 @@ from mlplat.bundle.manifest import Manifest, RecipeInfo
 from mlplat.errors import ConflictError, ForbiddenError, UsageError
 from mlplat.recipes import Recipe, find_recipe
 from mlplat.store import Store, prune
-from mlplat.train.build import Built, Plan, build
+from mlplat.train.build import Plan, build
+from mlplat.train.description import Built
 from mlplat.train.gate import Decision, Promotion
 from mlplat.train.progress import Reporter, reporter
 from mlplat.train.promotion import check_metric, current_move, promote
