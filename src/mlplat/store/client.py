@@ -25,6 +25,7 @@ from urllib3.exceptions import (
 )
 
 from mlplat.errors import MlplatError, StoreError, UsageError
+from mlplat.store.meter import metered
 from mlplat.store.multipart import Multipart
 from mlplat.store.proxies import connections_to
 from mlplat.store.replies import AwayError, error_of, no_registry
@@ -136,7 +137,8 @@ class Client:
                 sink.restart()
             elif not response.headers.get("Content-Range", "").startswith(f"bytes {at}-"):
                 raise no_registry(self.url, "it sends another part of a file than the one that was asked for")
-            for block in self._blocks(response, size - sink.size):
+            blocks = self._blocks(response, size - sink.size)
+            for block in metered(blocks, "downloading", total=size, start=sink.size):
                 sink.write(block)
         if sink.size != size:
             raise no_registry(self.url, f"it sends {sink.size} bytes of a file that has {size}")

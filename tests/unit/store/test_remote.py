@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import urllib3
 from tests.registries import KEY, Registry, Wire, answer, answering, await_true, raw
 
@@ -26,7 +27,7 @@ from mlplat.errors import (
     StoreError,
     UsageError,
 )
-from mlplat.store import Cache, Store, client, open_object_store, open_store, prune, pull, push, rollback
+from mlplat.store import Cache, Store, client, meter, open_object_store, open_store, prune, pull, push, rollback
 from mlplat.store.replies import AwayError
 from mlplat.store.seal import seal
 
@@ -265,6 +266,22 @@ def test_a_download_goes_on_where_it_broke(wire: Wire, store: Store, draft: Draf
     assert (tmp_path / "empty").read_bytes() == b""
 
 
+def test_a_transfer_that_takes_long_says_how_far_it_is(
+    store: Store, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meter, "EVERY_SECONDS", 0.0)
+    version = large(draft)
+    with structlog.testing.capture_logs() as lines:
+        publish(store, version)
+        store.download(version.manifest, "model.onnx", tmp_path / "copy")
+    for event in ("uploading", "downloading"):
+        said = [(line["bytes"], line["of"], line["percent"]) for line in lines if line["event"] == event]
+        assert len(said) > 2
+        assert sorted(said) == said
+        assert said[-1][0] == said[-1][1]
+        assert said[-1][2] == 100
+
+
 def test_a_download_that_gets_nowhere_ends(
     hasty: None, wire: Wire, store: Store, draft: Drafts, tmp_path: Path
 ) -> None:
@@ -290,7 +307,7 @@ import sys, time
 from pathlib import Path
 from mlplat.store import multipart, open_store, push
 
-real = multipart._blocks
+real = multipart._read
 
 def blocks(path, size):
     for block in real(path, size):
@@ -298,7 +315,7 @@ def blocks(path, size):
         print("half", flush=True)
         time.sleep(3600)
 
-multipart._blocks = blocks
+multipart._read = blocks
 push(open_store(sys.argv[1]), Path(sys.argv[2]))
 """
 
