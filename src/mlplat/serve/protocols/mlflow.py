@@ -16,7 +16,7 @@ from mlplat.bundle.features import Inputs, Rows, describe, listed
 from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, RequestError
-from mlplat.serve.protocols.base import JSON, LARGE_BYTES, Answer, Protocol, Question, Request
+from mlplat.serve.protocols.base import JSON, Answer, Protocol, Question, Request
 from mlplat.serve.protocols.csvbody import read_csv
 from mlplat.serve.protocols.instances import (
     INPUTS,
@@ -83,7 +83,7 @@ class MLflow(Protocol):
 
     def is_large(self, request: Request) -> bool:
         """Whether reading a body takes so long that others would notice."""
-        return len(request.body) > (LARGE_CSV_BYTES if request.media_type == CSV else LARGE_BYTES)
+        return len(request.body) > (LARGE_CSV_BYTES if request.media_type == CSV else self.large_bytes)
 
     def check(self, request: Request) -> None:
         """Refuse a large body of too much JSON, or of far more NaN than there may be values; CSV is read line by line.

@@ -7,7 +7,7 @@ from mlplat.serve.protocols import KServe, Limits, Message, MLflow, OpenInferenc
 from mlplat.serve.protocols.framing import HEADER_LENGTH
 from mlplat.serve.protocols.sizes import check_size
 
-from .manifests import FLOWER, manifest_of
+from .manifests import FLOWER, MIXED, manifest_of
 
 CSV = b"text/csv"
 
@@ -104,6 +104,13 @@ def test_brackets_and_nan_in_csv_are_text() -> None:
 def test_what_takes_long_is_large(kind: type[Protocol]) -> None:
     assert not protocol(kind).is_large(Message(b" " * 128 * 1024))
     assert protocol(kind).is_large(Message(b" " * (128 * 1024 + 1)))
+
+
+@pytest.mark.parametrize("kind", [Plain, KServe, OpenInference, MLflow])
+def test_what_is_more_than_numbers_takes_longer(kind: type[Protocol]) -> None:
+    made = kind(manifest_of(MIXED), Limits())
+    assert not made.is_large(Message(b" " * 16 * 1024))
+    assert made.is_large(Message(b" " * (16 * 1024 + 1)))
 
 
 def test_csv_takes_longer() -> None:
