@@ -179,7 +179,8 @@ def list_moves_of(connection: Connection, model: str, version: str, limit: int) 
 
 def metrics_of(connection: Connection, model: str, named: Iterable[str]) -> dict[str, dict[str, float]]:
     """The metrics of those of the named versions of a model that exist."""
-    query = _versions(model, [versions.c.version, versions.c.metrics]).where(versions.c.version.in_(list(named)))
+    asked = models.c.name == model, versions.c.version.in_(list(named))
+    query = select(versions.c.version, versions.c.metrics).join(models).where(*asked)
     return {row.version: row.metrics for row in connection.execute(query)}
 
 

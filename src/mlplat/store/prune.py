@@ -45,12 +45,15 @@ def prune(
         dry_run: only say what would be removed.
 
     Raises:
+        ForbiddenError: if the key of the store is not an admin's; nothing was looked at then.
         NotFoundError: if there is no such model.
         CorruptError, SchemaError: if a manifest cannot be read; then it is unknown which files it names, and nothing is
             removed.
     """
     if keep is not None and keep < 0:
         raise UsageError("The number of versions to keep cannot be negative.")
+    if not dry_run:
+        store.require(model, "admin")
     deleted = store.deleted(model)
     if not dry_run:
         _finish(store, model, deleted)

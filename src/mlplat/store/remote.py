@@ -1,6 +1,7 @@
 """A store behind a registry: versions and aliases through its API, without credentials of what is behind it."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -11,17 +12,18 @@ from pydantic import AwareDatetime, BaseModel, StringConstraints, ValidationErro
 
 from mlplat.bundle import names
 from mlplat.bundle.manifest import FileEntry, Manifest, sha256_of
-from mlplat.errors import MovedError, NotFoundError
+from mlplat.errors import DeletedError, GoneError, MovedError, NotFoundError
 from mlplat.objects.files import explain
 from mlplat.store import content, keys
 from mlplat.store.aliases import UNCHECKED, Clock, Expected, Move, utc_now
 from mlplat.store.client import UPLOADS, Client, Patience, Sink, checked_url
 from mlplat.store.multipart import Multipart
 from mlplat.store.publishing import another, check_files
-from mlplat.store.replies import AwayError, no_registry
+from mlplat.store.replies import AwayError, UnknownPathError, no_registry
 from mlplat.store.seal import seal
 from mlplat.store.storekey import key_from
-from mlplat.store.versions import Store, read_manifest
+from mlplat.store.tombstones import NEVER_AGAIN
+from mlplat.store.versions import Role, Store, read_manifest
 
 PAGE = 200
 MOST_PAGES = 10_000
@@ -68,6 +70,11 @@ class RegistryStore(Store):
             self._refuse("it sends a manifest that is not the one it says")
         return read_manifest(reply.body, model, version, source=self.url + path)
 
+    def require(self, model: str, role: Role) -> None:
+        """Refuse what needs a role with a model, before it is begun. Raises ForbiddenError."""
+        with suppress(UnknownPathError):  # an earlier release refuses it when it is done
+            self._client.ask("GET", f"{_model(model)}/access?role={role}")
+
     def publish(self, manifest: Manifest, files: Mapping[str, Path]) -> None:
         """Send a version, unless it is there. Raises ConflictError, DeletedError, CorruptError.
 
@@ -80,6 +87,7 @@ class RegistryStore(Store):
         for attempt in range(UPLOADS):
             if self._is_there(manifest, there, sealed):
                 return
+            self.require(manifest.model, "writer")  # an answer amid an upload may be lost
             try:
                 reply = self._client.upload(f"{_model(manifest.model)}/versions", body)
             except AwayError as error:
@@ -188,9 +196,11 @@ class RegistryStore(Store):
         return {}
 
     def _is_there(self, manifest: Manifest, path: str, sealed: bytes) -> bool:
-        """Whether this very version is in the store. Raises ConflictError if another one of its name is."""
+        """Whether this very version is in the store. Raises ConflictError if another one of its name is, or was."""
         try:
             reply = self._client.ask("GET", path)
+        except GoneError as error:
+            raise DeletedError(error.message, hint=NEVER_AGAIN) from error
         except NotFoundError:
             return False
         if reply.body != sealed:

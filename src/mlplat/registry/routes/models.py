@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Header, Query, Response
 
 from mlplat.registry import catalogue, changes, lookup
 from mlplat.registry.answers import JSONAnswer, answer
-from mlplat.registry.bodies import Deletion, Model, ModelPatch, NewModel, Page
+from mlplat.registry.bodies import Deletion, Model, ModelPatch, NewModel, Page, Role
 from mlplat.registry.idempotency import Answer, once
 from mlplat.registry.routes.asking import Asking, ModelName, Part, Sorting, Tag, Word, errors
 from mlplat.registry.service import Service
@@ -51,6 +51,12 @@ def model_routes(service: Service) -> APIRouter:
         """One model."""
         author.caller.require_sight(name)
         return answer(lookup.model(service, name))
+
+    @routes.get("/models/{name}/access", status_code=204, responses=errors(403))
+    def access(author: Asking, name: ModelName, role: Role) -> Response:
+        """Whether the key may do with a model what a role may, for those who ask before they work for it."""
+        author.caller.require_model(name, role)
+        return Response(status_code=204)
 
     @routes.patch("/models/{name}", response_model=Model, responses=errors(403, 404))
     def patch(author: Asking, name: ModelName, asked: ModelPatch) -> Response:

@@ -31,6 +31,19 @@ def test_a_model_is_made_changed_and_found(client: Client) -> None:
         assert client.get(nothing).json() == {"items": [], "next": None}, nothing
 
 
+def test_a_key_says_before_it_is_needed_what_it_is_for(client: Client, key: Key) -> None:
+    writer = key("writer", "team-*")
+    assert client.get("/models/team-a/access?role=writer", headers=writer).status_code == 204
+    for path, words in (("team-a/access?role=admin", "the role admin"), ("iris/access?role=reader", "named team-*")):
+        refused = client.get(f"/models/{path}", headers=writer)
+        assert (refused.status_code, refused.json()["code"], words in refused.json()["error"]) == (
+            403,
+            "forbidden",
+            True,
+        )
+    assert client.get("/models/team-a/access?role=owner").status_code == 422
+
+
 def test_a_name_is_taken_once(client: Client) -> None:
     assert client.post("/models", json={"name": "iris"}).status_code == 201
     again = client.post("/models", json={"name": "iris"})
