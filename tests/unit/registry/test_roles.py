@@ -31,6 +31,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/models"): "reader",
     ("GET", "/search"): "reader",
     ("GET", "/models/{name}"): "reader",
+    ("GET", "/models/{name}/access"): "reader",
     ("GET", "/models/{name}/versions"): "reader",
     ("GET", VERSION): "reader",
     ("GET", f"{VERSION}/manifest"): "reader",
@@ -71,7 +72,7 @@ def ask(client: Client, draft: Callable[..., Any]) -> Callable[..., Any]:
     assert upload(client, draft("v1")).status_code == 201
 
     def send(method: str, path: str, headers: dict[str, str]) -> Any:
-        query = "?q=iris" if path == "/search" else ""
+        query = {"/search": "?q=iris", "/models/{name}/access": "?role=reader"}.get(path, "")
         with Client(base_url=client.base_url, headers=headers) as bare:
             filled = re.sub(r"{(\w+)}", lambda part: FILLED[part[1]], path)
             return bare.request(method, filled + query, json=BODIES.get((method, path)))
