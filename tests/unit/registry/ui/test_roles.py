@@ -52,24 +52,30 @@ def test_the_table_has_every_page(service: Service) -> None:
     assert {one for one in found if one[0] != "HEAD"} == set(PAGES)
 
 
+@pytest.fixture
+def _promoted(client: Client, catalogued: Any) -> None:
+    """A version with an alias."""
+    catalogued("v1")
+    client.put("/models/iris/aliases/champion", json={"version": "v1", "reason": "first"})
+
+
+@pytest.mark.usefixtures("_promoted")
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("route", "needed"), CLOSED, ids=str)
 def test_each_page_asks_for_its_role(
-    client: Client,
-    catalogued: Any,
     stranger: Callable[[], Person],
     person: Callable[..., Person],
     route: tuple[str, str],
     needed: str,
 ) -> None:
-    catalogued("v1")
-    client.put("/models/iris/aliases/champion", json={"version": "v1", "reason": "first"})
     method, path = route[0], path_of(route)
 
     def status(someone: Person) -> int:
         if method == "GET":
             return someone.client.get(path).status_code
-        return someone.send(someone.open("/ui/login"), path, {"alias": "champion", "version": "v1", "reason": ""}).status_code
+        return someone.send(
+            someone.open("/ui/login"), path, {"alias": "champion", "version": "v1", "reason": ""}
+        ).status_code
 
     assert status(stranger()) in {303, 401, 403}
     elsewhere = person("admin", "other-*")
