@@ -1,16 +1,18 @@
 """Whatever goes wrong at a page is said by a page; programs are answered as ever."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
 from httpx import Client
 
+from mlplat.objects.files import folder_of
 from mlplat.registry import catalogue
 from mlplat.registry.database import Database
 from mlplat.registry.service import Service
 from mlplat.registry.ui.rendering import HEADERS
+from mlplat.store import ObjectStore
 
 from .conftest import Person, words
 
@@ -114,19 +116,38 @@ def test_a_database_that_went_away_is_a_page_too(person: Make, service: Service,
         someone.open("/ui")
 
 
-def test_a_store_that_is_away_leaves_what_the_catalogue_knows(person: Make, publish: Any, tmp_path: Path) -> None:
+@pytest.fixture
+def away(store: ObjectStore) -> Callable[[], AbstractContextManager[None]]:
+    """Take the store away for a while."""
+    folder = folder_of(store.url)
+    elsewhere = folder.with_name("away")
+
+    @contextmanager
+    def take() -> Iterator[None]:
+        folder.rename(elsewhere)
+        try:
+            yield
+        finally:
+            elsewhere.rename(folder)
+
+    return take
+
+
+def test_a_store_that_is_away_leaves_what_the_catalogue_knows(
+    person: Make, publish: Any, away: Callable[[], AbstractContextManager[None]]
+) -> None:
     publish("v1")
     someone = person()
     someone.open("/ui/models/iris/versions/v1")
-    (tmp_path / "store").rename(tmp_path / "away")
-    page = someone.open("/ui/models/iris/versions/v1")
-    assert "They cannot be read now." in words(page)
-    answer = someone.client.get("/ui/models/iris/versions/v1/files/model.onnx")
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    moved = someone.send(page, "/ui/models/iris/versions/v1", {"alias": "champion", "reason": "x"})
-    assert (moved.status_code, "Away for a moment" in words(moved.text)) == (503, True)
-    (tmp_path / "away").rename(tmp_path / "store")
-    moved = someone.send(page, "/ui/models/iris/versions/v1", {"alias": "champion", "reason": "x"})
+    promotion = {"alias": "champion", "reason": "x"}
+    with away():
+        page = someone.open("/ui/models/iris/versions/v1")
+        assert "They cannot be read now." in words(page)
+        answer = someone.client.get("/ui/models/iris/versions/v1/files/model.onnx")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        moved = someone.send(page, "/ui/models/iris/versions/v1", promotion)
+        assert (moved.status_code, "Away for a moment" in words(moved.text)) == (503, True)
+    moved = someone.send(page, "/ui/models/iris/versions/v1", promotion)
     assert moved.status_code == 303
 
 
