@@ -164,6 +164,16 @@ def test_a_page_of_another_site_changes_nothing(client: Client) -> None:
     assert client.post("/models", json={"name": "iris"}, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 201
 
 
+def test_over_plain_http_the_origin_of_a_page_must_be_this_host(client: Client) -> None:
+    host = f"{client.base_url.host}:{client.base_url.port}"
+    for origin in ("http://evil.example", "null", f"http://{client.base_url.host}", f"http://evil.example?://{host}"):
+        headers = {"Origin": origin}
+        assert client.post("/models", json={"name": "iris"}, headers=headers).status_code == 403, origin
+        assert client.get("/models", headers=headers).status_code == 200
+    assert client.post("/models", json={"name": "iris"}, headers={"Origin": f"http://{host}"}).status_code == 201
+    assert client.post("/models", json={"name": "rose"}).status_code == 201  # a program
+
+
 def test_a_request_id_is_taken_or_made(client: Client) -> None:
     assert client.get("/health", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
     for odd in ("a b", "x" * 200, "a\tb"):
