@@ -27,6 +27,9 @@ LOCK = 6_872_341
 BATCH = 20
 """Versions, or moves, that are read from the store and then written in one transaction."""
 
+BATCH_BYTES = 4 << 20
+"""What the manifests of such a batch may have together, if it is more than one."""
+
 
 @dataclass
 class Changes:
@@ -137,7 +140,7 @@ def index_model(database: Database, store: ObjectStore, model: str, *, again: bo
     known = _known(database, model)
     changes = Changes(models=bool(there.versions))
     wanted = there.versions if again else there.versions - known.versions
-    for batch in _batches(_entries(store, model, sorted(wanted, key=keys.natural), changes)):
+    for batch in _light(_entries(store, model, sorted(wanted, key=keys.natural), changes)):
         with database.write() as connection:
             model_id = rows.make_model(connection, model, min(entry.published_at for entry in batch))
             changes.versions += sum([rows.put_version(connection, model_id, entry) for entry in batch])
@@ -248,6 +251,19 @@ def _readable(log: AliasLog, numbers: list[int], changes: Changes) -> Iterator[M
         except CorruptError as error:
             changes.unreadable += 1
             logs.get().warning("move_unreadable", model=log.model, alias=log.alias, number=number, reason=str(error))
+
+
+def _light(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    """Batches that are small in memory, too."""
+    batch: list[Entry] = []
+    for entry in entries:
+        if len(batch) == BATCH or sum(each.bytes for each in batch) + entry.bytes > BATCH_BYTES:
+            if batch:
+                yield batch
+            batch = []
+        batch.append(entry)
+    if batch:
+        yield batch
 
 
 def _batches(items: Iterator[T]) -> Iterator[list[T]]:

@@ -22,6 +22,9 @@ from mlplat.store.seal import SEAL, is_sealed
 
 MANIFEST = "manifest"
 MANIFEST_BYTES = 16 << 20
+HEAVY_BYTES = 1 << 20
+"""A larger manifest takes so much memory that only few are received at a time."""
+
 MOST_FILES = 1000
 PREFIX = "mlplat-upload-"
 STALE_SECONDS = 86_400
@@ -50,6 +53,7 @@ class Upload:
             raise _refused("Content-Type: expected multipart/form-data with a boundary.")
         self.manifest: Manifest | None = None
         self.files: dict[str, Path] = {}
+        self.is_heavy = False
         self._admit = admit
         self._headers: dict[bytes, bytes] = {}
         self._field = self._value = b""
@@ -149,6 +153,7 @@ class Upload:
                 f"The manifest is larger than {MANIFEST_BYTES} bytes.", status=413, code="body_too_large"
             )
         self._text += data[start:end]
+        self.is_heavy = len(self._text) > HEAVY_BYTES
 
     def _end(self) -> None:
         if self._part is not None:

@@ -1,5 +1,8 @@
 """`/models/{name}/versions`: lists, creates by an upload or by name, changes tags, deletes."""
 
+from asyncio import Lock, wait_for
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -7,7 +10,7 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import ValidationError
 
 from mlplat.bundle.manifest import Manifest
-from mlplat.errors import RequestError
+from mlplat.errors import OverloadedError, RequestError
 from mlplat.registry import catalogue, changes, lookup
 from mlplat.registry.answers import answer, sentence
 from mlplat.registry.audit import Author
@@ -21,6 +24,9 @@ from mlplat.registry.uploads import Upload
 
 BLOCK = 1 << 20
 """So many bytes of an upload are handed to a thread at once."""
+
+TURN_SECONDS = 20.0
+"""How long an upload with a heavy manifest may wait for its turn: one is received at a time."""
 
 Conditions = Annotated[
     list[Annotated[str, Query(max_length=300)]],
@@ -48,6 +54,7 @@ CREATE: dict[str, Any] = {
 def version_routes(service: Service) -> APIRouter:
     """The routes of versions."""
     routes = APIRouter(prefix="/models/{name}/versions", tags=["versions"])
+    turn = Lock()
 
     @routes.get("", response_model=Page[Version], responses=errors(404))
     def list_(  # noqa: PLR0917
@@ -84,7 +91,7 @@ def version_routes(service: Service) -> APIRouter:
         author.caller.require_model(name)
         kind = content_type.partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
-            return await _receive(service, author, name, request, content_type, key)
+            return await _receive(service, turn, author, name, request, content_type, key)
         if kind != "application/json":
             raise RequestError(
                 "Content-Type: expected multipart/form-data or application/json.", status=415, code="media_type"
@@ -117,7 +124,13 @@ def version_routes(service: Service) -> APIRouter:
 
 
 async def _receive(  # noqa: PLR0917
-    service: Service, author: Author, name: str, request: Request, content_type: str, key: str | None
+    service: Service,
+    turn: Lock,
+    author: Author,
+    name: str,
+    request: Request,
+    content_type: str,
+    key: str | None,
 ) -> Response:
     """Receive an upload in blocks, in constant memory; what was received is removed however it ends."""
 
@@ -125,18 +138,37 @@ async def _receive(  # noqa: PLR0917
         changes.check_new(service, manifest, name)
 
     upload = await to_thread.run_sync(Upload, content_type, service.uploads, admit)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(to_thread.run_sync, upload.close)
         block = bytearray()
+        has_turn = False
         async for part in request.stream():
             block += part
             if len(block) >= BLOCK:
                 await to_thread.run_sync(upload.write, bytes(block))
                 block.clear()
+                if upload.is_heavy and not has_turn:
+                    has_turn = await stack.enter_async_context(_held(turn))
         await to_thread.run_sync(upload.write, bytes(block))
         manifest = upload.result()
         return await to_thread.run_sync(_publish, service, author, manifest, upload, key)
+
+
+@asynccontextmanager
+async def _held(turn: Lock) -> AsyncIterator[bool]:
+    """Wait for a turn, and hold it.
+
+    Raises:
+        OverloadedError: if there is none in time.
+    """
+    try:
+        await wait_for(turn.acquire(), TURN_SECONDS)
+    except TimeoutError:
+        raise OverloadedError("Another version with a large manifest is being received.", retry_after=5) from None
+    try:
+        yield True
     finally:
-        await to_thread.run_sync(upload.close)
+        turn.release()
 
 
 def _publish(service: Service, author: Author, manifest: Manifest, upload: Upload, key: str | None) -> Response:
