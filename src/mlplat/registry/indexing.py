@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from mlplat import logs
 from mlplat.bundle import names
-from mlplat.errors import ConflictError, CorruptError, NotFoundError, SchemaError
+from mlplat.errors import ConflictError, CorruptError, NotFoundError, RequestError, SchemaError
 from mlplat.registry import rows
 from mlplat.registry.database import Database
 from mlplat.registry.entries import Entry, read_entry
@@ -126,7 +126,11 @@ def index_store(
         logs.get().error("store_is_empty", store=store.url, models=len(known))
         return total
     for model in sorted(found | known):
-        changes = index_model(database, store, model, again=again)
+        try:
+            changes = index_model(database, store, model, again=again)
+        except (CorruptError, RequestError) as error:  # what only PostgreSQL refuses is a RequestError
+            logs.get().warning("model_unreadable", model=model, reason=str(error))
+            changes = Changes(unreadable=1)
         total.add(changes)
         if told is not None:
             told(model, changes)
@@ -136,9 +140,10 @@ def index_store(
 def index_model(database: Database, store: ObjectStore, model: str, *, again: bool = False) -> Changes:
     """Bring one model up to date, and finish deletions that were killed half-way."""
     there = _held(store, model)
-    _finish(store, model, there)
+    changes = Changes()
+    _finish(store, model, there, changes)
+    changes.models = bool(there.versions)
     known = _known(database, model)
-    changes = Changes(models=bool(there.versions))
     wanted = there.versions if again else there.versions - known.versions
     for batch in _light(_entries(store, model, sorted(wanted, key=keys.natural), changes)):
         with database.write() as connection:
@@ -222,11 +227,15 @@ def _id_of(connection: Connection, model: str) -> int | None:
     return found
 
 
-def _finish(store: ObjectStore, model: str, held: _Held) -> None:
+def _finish(store: ObjectStore, model: str, held: _Held, changes: Changes) -> None:
     for version in held.versions & held.tombstones:
         try:
             store.delete(model, version, by="registry", reason="")
         except ConflictError:  # an alias names it: it stays, and its tombstone is gone now
+            continue
+        except CorruptError as error:
+            changes.unreadable += 1
+            logs.get().warning("deletion_unreadable", model=model, version=version, reason=str(error))
             continue
         held.versions.discard(version)
 
