@@ -53,7 +53,7 @@ def patch_model(service: Service, author: Author, name: str, asked: ModelPatch) 
 
 
 def delete_model(service: Service, author: Author, name: str, reason: str) -> None:
-    """Delete a model with all its versions, each of which leaves a tombstone.
+    """Delete a model with all its versions, each of which leaves a tombstone; what is published meanwhile stays.
 
     Raises:
         NotFoundError: if there is none.
@@ -65,12 +65,19 @@ def delete_model(service: Service, author: Author, name: str, reason: str) -> No
         if move.version in there:
             raise ConflictError(
                 f"The alias {alias!r} names {move.version!r} of {name!r}; nothing was deleted.",
-                hint="A model that an alias names is in use.",
+                hint=f"What an alias names is in use; an admin ends one by DELETE /models/{name}/aliases/{alias}.",
             )
     for version in there:
         service.store.delete(name, version, by=author.caller.name, reason=reason)
     with service.database.write() as connection:
-        connection.execute(delete(models).where(models.c.name == name))
+        model_id = _locked(connection, name)
+        left = service.store.versions(name)  # others may have published meanwhile
+        gone = versions.c.model_id == model_id, versions.c.version.not_in(left)
+        rows.remove_versions(
+            connection, model_id, connection.scalars(select(versions.c.version).where(*gone)), utc_now()
+        )
+        if not left:
+            connection.execute(delete(models).where(models.c.id == model_id))
         note = {"reason": reason, "versions": there}
         author.note(connection, "model.delete", model=name, before=before.model_dump(mode="json"), after=note)
 
@@ -199,11 +206,27 @@ def keep_alias(service: Service, author: Author, model: str, alias: str, reason:
     return lookup.alias(service, model, alias)
 
 
+def end_alias(service: Service, author: Author, model: str, alias: str, reason: str) -> None:
+    """Let an alias be none any more, so that what it named may be deleted; its last move stays in the audit log.
+
+    Raises:
+        NotFoundError: if it does not exist.
+    """
+    before = lookup.alias(service, model, alias)
+    ended = service.store.end(model, alias)
+    with service.database.write() as connection:
+        rows.remove_moves(connection, _locked(connection, model), alias, ended)
+        was = before.model_dump(mode="json")
+        author.note(connection, "alias.end", model=model, target=alias, before=was, after={"reason": reason})
+
+
 def _indexed(service: Service, author: Author, model: str, version: str, *, received: bool = False) -> VersionDetail:
     """Take a version into the catalogue. One that was `received` here is noted even if a sync was faster to find it."""
     entry = read_entry(service.store, model, version)
     with service.database.write() as connection:
         model_id = rows.make_model(connection, model, entry.published_at)
+        if service.store.objects.size(keys.manifest(model, version)) is None:  # deleted before its row was made
+            raise lookup.no_version(service, model, version)
         known = not rows.put_version(connection, model_id, entry, by=author.caller.name)
         if received and known and not is_noted(connection, "version.create", model, version):
             its = versions.c.model_id == model_id, versions.c.version == version
