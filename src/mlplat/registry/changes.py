@@ -1,6 +1,6 @@
 """Writes: first to the store, which is the truth, then to the catalogue, with a line in the audit log."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,12 @@ from mlplat.store import keys, tombstones
 from mlplat.store.aliases import AliasLog, utc_now
 from mlplat.store.seal import seal
 
+Made = Callable[[Connection, VersionDetail, bool], None]
+"""Is given a version and whether it is new, in the transaction that made its row."""
 
-def create_model(service: Service, author: Author, asked: NewModel) -> Model:
-    """Make a model without versions. Raises ConflictError if it exists."""
+
+def create_model(service: Service, author: Author, asked: NewModel, made: Callable[[Connection, Model], None]) -> None:
+    """Make a model without versions, and give it to `made` in the same transaction. Raises ConflictError if it exists."""
     now = utc_now()
     row = {**asked.model_dump(), "created_at": now, "updated_at": now, "versions": 0}
     try:
@@ -30,9 +33,9 @@ def create_model(service: Service, author: Author, asked: NewModel) -> Model:
             rows.set_model_tags(connection, model_id, asked.tags)
             rows.set_terms(connection, model_id)
             author.note(connection, "model.create", model=asked.name, after=asked.model_dump(exclude_none=True))
+            made(connection, Model(**row, latest=None, aliases={}))
     except sql.IntegrityError as error:
         raise ConflictError(f"There is a model {asked.name!r} already.") from error
-    return lookup.model(service, asked.name)
 
 
 def patch_model(service: Service, author: Author, name: str, asked: ModelPatch) -> Model:
@@ -100,21 +103,23 @@ def check_new(service: Service, manifest: Manifest, model: str) -> None:
         )
 
 
-def publish(
-    service: Service, author: Author, manifest: Manifest, files: Mapping[str, Path]
-) -> tuple[VersionDetail, bool]:
-    """Write a version that was received into the store; the version, and whether it is new there.
+def publish(service: Service, author: Author, manifest: Manifest, files: Mapping[str, Path], made: Made) -> None:
+    """Write a version that was received into the store; `made` is told whether it is new there.
 
     Raises:
         ConflictError: if another one of that name is there, or was deleted.
     """
     there = service.store.objects.size(keys.manifest(manifest.model, manifest.version)) is not None
     service.store.publish(manifest, files)
-    return _indexed(service, author, manifest.model, manifest.version, received=True), not there
+
+    def done(connection: Connection, version: VersionDetail, _: bool) -> None:
+        made(connection, version, not there)
+
+    _index(service, author, manifest.model, manifest.version, done, received=True)
 
 
-def adopt(service: Service, author: Author, model: str, version: str) -> tuple[VersionDetail, bool]:
-    """Take a version that is in the store into the catalogue, verified; the version, and whether it was not known.
+def adopt(service: Service, author: Author, model: str, version: str, made: Made) -> None:
+    """Take a version that is in the store into the catalogue, verified; `made` is told whether it was not known.
 
     Raises:
         NotFoundError: if the store has none of that name.
@@ -123,9 +128,7 @@ def adopt(service: Service, author: Author, model: str, version: str) -> tuple[V
     if service.store.objects.size(keys.manifest(model, version)) is None:
         raise lookup.no_version(service, model, version)
     service.store.verify(model, version)
-    with service.database.read() as connection:
-        known = catalogue.get_version(connection, model, version) is not None
-    return _indexed(service, author, model, version), not known
+    _index(service, author, model, version, made)
 
 
 def patch_version(service: Service, author: Author, model: str, version: str, asked: VersionPatch) -> VersionDetail:
@@ -220,7 +223,7 @@ def end_alias(service: Service, author: Author, model: str, alias: str, reason: 
         author.note(connection, "alias.end", model=model, target=alias, before=was, after={"reason": reason})
 
 
-def _indexed(service: Service, author: Author, model: str, version: str, *, received: bool = False) -> VersionDetail:
+def _index(service: Service, author: Author, model: str, version: str, made: Made, *, received: bool = False) -> None:
     """Take a version into the catalogue. One that was `received` here is noted even if a sync was faster to find it."""
     entry = read_entry(service.store, model, version)
     with service.database.write() as connection:
@@ -235,7 +238,10 @@ def _indexed(service: Service, author: Author, model: str, version: str, *, rece
         if not known:
             note: dict[str, Any] = {"sha256": entry.sha256, "bytes": entry.row()["bytes"]}
             author.note(connection, "version.create", model=model, target=version, after=note)
-    return lookup.version(service, model, version)
+        found = catalogue.get_version(connection, model, version)
+        if found is None:  # pragma: no cover - its row was made in this transaction
+            raise lookup.no_version(service, model, version)
+        made(connection, found, not known)
 
 
 def _locked(connection: Connection, model: str) -> int:

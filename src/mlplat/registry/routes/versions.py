@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import ValidationError
+from sqlalchemy import Connection
 
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import OverloadedError, RequestError
@@ -16,7 +17,7 @@ from mlplat.registry.answers import answer, sentence
 from mlplat.registry.audit import Author
 from mlplat.registry.bodies import Deletion, NewVersion, Page, Version, VersionDetail, VersionPatch
 from mlplat.registry.edge import BODY_BYTES, too_large
-from mlplat.registry.idempotency import Answer, once
+from mlplat.registry.idempotency import Answer, Keep, once
 from mlplat.registry.routes.asking import Asking, ModelName, Part, Sorting, Tag, VersionName, Word, errors
 from mlplat.registry.routes.models import IdempotencyKey, repeatable
 from mlplat.registry.service import Service
@@ -172,9 +173,8 @@ async def _held(turn: Lock) -> AsyncIterator[bool]:
 
 
 def _publish(service: Service, author: Author, manifest: Manifest, upload: Upload, key: str | None) -> Response:
-    def act() -> Answer:
-        version, made = changes.publish(service, author, manifest, upload.files)
-        return Answer(201 if made else 200, version.model_dump_json())
+    def act(keep: Keep) -> None:
+        changes.publish(service, author, manifest, upload.files, _kept_by(keep))
 
     request = f"POST /models/{manifest.model}/versions multipart ".encode() + manifest.to_json()
     found = once(service.database, author.caller.identity, key, request, act)
@@ -182,13 +182,21 @@ def _publish(service: Service, author: Author, manifest: Manifest, upload: Uploa
 
 
 def _adopt(service: Service, author: Author, name: str, version: str, key: str | None) -> Response:
-    def act() -> Answer:
-        found, made = changes.adopt(service, author, name, version)
-        return Answer(201 if made else 200, found.model_dump_json())
+    def act(keep: Keep) -> None:
+        changes.adopt(service, author, name, version, _kept_by(keep))
 
     request = f"POST /models/{name}/versions {version}".encode()
     found = once(service.database, author.caller.identity, key, request, act)
     return repeatable(found, f"/models/{name}/versions/{version}")
+
+
+def _kept_by(keep: Keep) -> changes.Made:
+    """Let the answer to a create be kept."""
+
+    def made(connection: Connection, version: VersionDetail, is_new: bool) -> None:
+        keep(connection, Answer(201 if is_new else 200, version.model_dump_json()))
+
+    return made
 
 
 async def _asked(request: Request) -> NewVersion:

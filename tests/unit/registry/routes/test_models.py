@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from httpx import Client
 
-from mlplat.registry import changes
+from mlplat.registry import entries
 from mlplat.registry.service import Service
 from mlplat.store import ObjectStore
 
@@ -100,14 +100,14 @@ def test_a_version_that_is_deleted_before_the_catalogue_has_it_is_not_in_it(
     client: Client, draft: Drafts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert upload(client, draft("v1")).status_code == 201
-    real = changes.read_entry
+    real = entries.read_entry
 
     def meanwhile(*given: Any) -> Any:
         entry = real(*given)
         assert client.delete("/models/iris").status_code == 204
         return entry
 
-    monkeypatch.setattr(changes, "read_entry", meanwhile)
+    monkeypatch.setattr("mlplat.registry.changes.read_entry", meanwhile)
     assert upload(client, draft("v2")).json()["code"] == "deleted"
     assert client.get("/models/iris/versions").status_code == 404
 
