@@ -200,13 +200,16 @@ def move_alias(
 
 def keep_alias(service: Service, author: Author, model: str, alias: str, reason: str) -> AliasMove:
     """Say in the history of an alias why it is not moved. Raises NotFoundError if it does not exist."""
-    before = lookup.alias(service, model, alias)
+    lookup.alias(service, model, alias)
+    before = service.store.alias(model, alias)
     service.store.stay(model, alias, reason=reason, by=author.caller.name)
     indexing.find_alias(service.database, service.store, model, alias)
-    with service.database.write() as connection:
-        was = {"version": before.version, "number": before.number}
-        author.note(connection, "alias.stay", model=model, target=alias, before=was, after={"reason": reason})
-    return lookup.alias(service, model, alias)
+    found = lookup.alias(service, model, alias)
+    if found.number != before.number:  # else the last entry says so already
+        with service.database.write() as connection:
+            was = {"version": before.version, "number": before.number}
+            author.note(connection, "alias.stay", model=model, target=alias, before=was, after={"reason": reason})
+    return found
 
 
 def end_alias(service: Service, author: Author, model: str, alias: str, reason: str) -> None:

@@ -3,6 +3,7 @@
 from asyncio import Lock, wait_for
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -21,7 +22,7 @@ from mlplat.registry.idempotency import Answer, Keep, once
 from mlplat.registry.routes.asking import Asking, ModelName, Part, Sorting, Tag, VersionName, Word, errors
 from mlplat.registry.routes.models import IdempotencyKey, repeatable
 from mlplat.registry.service import Service
-from mlplat.registry.uploads import Upload
+from mlplat.registry.uploads import Room, Upload
 
 BLOCK = 1 << 20
 """So many bytes of an upload are handed to a thread at once."""
@@ -33,6 +34,16 @@ Conditions = Annotated[
     list[Annotated[str, Query(max_length=300)]],
     Query(alias="metric", max_length=10, description="A condition such as accuracy>=0.9; may be repeated."),
 ]
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What uploads share: the turn of one with a heavy manifest, and the room for all."""
+
+    turn: Lock
+    room: Room
+
+
 CREATE: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -55,7 +66,7 @@ CREATE: dict[str, Any] = {
 def version_routes(service: Service) -> APIRouter:
     """The routes of versions."""
     routes = APIRouter(prefix="/models/{name}/versions", tags=["versions"])
-    turn = Lock()
+    limits = _Limits(Lock(), Room(service.uploads))
 
     @routes.get("", response_model=Page[Version], responses=errors(404))
     def list_(  # noqa: PLR0917
@@ -92,7 +103,7 @@ def version_routes(service: Service) -> APIRouter:
         author.caller.require_model(name)
         kind = content_type.partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
-            return await _receive(service, turn, author, name, request, content_type, key)
+            return await _receive(service, limits, author, name, request, content_type, key)
         if kind != "application/json":
             raise RequestError(
                 "Content-Type: expected multipart/form-data or application/json.", status=415, code="media_type"
@@ -126,7 +137,7 @@ def version_routes(service: Service) -> APIRouter:
 
 async def _receive(  # noqa: PLR0917
     service: Service,
-    turn: Lock,
+    limits: _Limits,
     author: Author,
     name: str,
     request: Request,
@@ -138,8 +149,10 @@ async def _receive(  # noqa: PLR0917
     def admit(manifest: Manifest) -> None:
         changes.check_new(service, manifest, name)
 
-    upload = await to_thread.run_sync(Upload, content_type, service.uploads, admit)
     async with AsyncExitStack() as stack:
+        size = request.headers.get("content-length", "0")
+        arrived = stack.enter_context(limits.room.reserve(int(size[:20]) if size.isdigit() else 0))
+        upload = await to_thread.run_sync(Upload, content_type, service.uploads, admit)
         stack.push_async_callback(to_thread.run_sync, upload.close)
         block = bytearray()
         has_turn = False
@@ -147,9 +160,10 @@ async def _receive(  # noqa: PLR0917
             block += part
             if len(block) >= BLOCK:
                 await to_thread.run_sync(upload.write, bytes(block))
+                arrived(len(block))
                 block.clear()
                 if upload.is_heavy and not has_turn:
-                    has_turn = await stack.enter_async_context(_held(turn))
+                    has_turn = await stack.enter_async_context(_held(limits.turn))
         await to_thread.run_sync(upload.write, bytes(block))
         manifest = upload.result()
         return await to_thread.run_sync(_publish, service, author, manifest, upload, key)

@@ -1,9 +1,11 @@
 """Versions over HTTP: published once, never changed, deleted for good."""
 
+import shutil
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -204,3 +206,13 @@ def test_one_large_manifest_is_received_at_a_time(
         await_true(lambda: client.post("/models/iris/versions", files=body).status_code == 503)
         assert upload(client, draft("v2")).status_code == 201, "small ones go on"
     await_true(lambda: client.post("/models/iris/versions", files=body).status_code in {200, 201})
+
+
+def test_an_upload_that_there_is_no_room_for_is_told_to_come_back(
+    client: Client, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    refused = upload(client, draft("v1"))
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+    monkeypatch.undo()
+    assert upload(client, draft("v1")).status_code == 201

@@ -146,3 +146,11 @@ def test_programs_are_answered_as_ever(client: Client, database: Database) -> No
     for path in ("/nowhere", "/uix", "/models/nothing"):
         assert client.get(path, headers={"Accept": "text/html"}).json()["code"] == "not_found"
     assert not [path for path in client.get("/openapi.json").json()["paths"] if path.startswith("/ui") or path == "/"]
+
+
+def test_a_form_that_is_none_is_said_so(person: Make) -> None:
+    someone = person()
+    headers = {"Content-Type": "multipart/form-data", "Origin": someone.url}
+    answer = someone.client.post("/ui/login", content=b"nonsense", headers=headers)
+    assert answer.status_code == 422
+    assert "The body is not a form." in answer.text
