@@ -239,7 +239,7 @@ def _index(service: Service, author: Author, model: str, version: str, made: Mad
             connection.execute(update(versions).where(*its).values(by=short(author.caller.name, TAG)))
             known = False
         if not known:
-            note: dict[str, Any] = {"sha256": entry.sha256, "bytes": entry.row()["bytes"]}
+            note: dict[str, Any] = {"sha256": entry.sha256, "bytes": entry.size}
             author.note(connection, "version.create", model=model, target=version, after=note)
         found = catalogue.get_version(connection, model, version)
         if found is None:  # pragma: no cover - its row was made in this transaction

@@ -43,6 +43,11 @@ class Entry:
     published_at: datetime
     card: str | None
 
+    @property
+    def size(self) -> int:
+        """What the files have together, as far as a column holds it."""
+        return min(sum(entry.bytes for entry in self.manifest.files.values()), LARGEST)
+
     def row(self) -> dict[str, Any]:
         """The columns of `versions` but for the ids, the tags and who published it."""
         manifest = self.manifest
@@ -58,7 +63,7 @@ class Entry:
             "recipe": short(manifest.recipe.name, TAG),
             "runtime": manifest.runtime,
             "rows": min(manifest.data.rows, LARGEST),
-            "bytes": min(sum(entry.bytes for entry in manifest.files.values()), LARGEST),
+            "bytes": self.size,
             **{name: CUT if name in long else value for name, value in parts.items()},
             "sha256": self.sha256,
             "facts": {name: dumped[name] for name in FACTS} | {name: parts[name] for name in long},

@@ -18,6 +18,7 @@ from mlplat.registry.answers import answer, sentence
 from mlplat.registry.audit import Author
 from mlplat.registry.bodies import Deletion, NewVersion, Page, Version, VersionDetail, VersionPatch
 from mlplat.registry.edge import BODY_BYTES, too_large
+from mlplat.registry.heap import give_back
 from mlplat.registry.idempotency import Answer, Keep, once
 from mlplat.registry.routes.asking import Asking, ModelName, Part, Sorting, Tag, VersionName, Word, errors
 from mlplat.registry.routes.models import IdempotencyKey, repeatable
@@ -182,6 +183,7 @@ async def _held(turn: Lock) -> AsyncIterator[bool]:
         raise OverloadedError("Another version with a large manifest is being received.", retry_after=5) from None
     try:
         yield True
+        await to_thread.run_sync(give_back)
     finally:
         turn.release()
 
@@ -190,7 +192,8 @@ def _publish(service: Service, author: Author, manifest: Manifest, upload: Uploa
     def act(keep: Keep) -> None:
         changes.publish(service, author, manifest, upload.files, _kept_by(keep))
 
-    request = f"POST /models/{manifest.model}/versions multipart ".encode() + manifest.to_json()
+    sent = b"" if key is None else manifest.to_json()  # which may be large, and is compared only with a key
+    request = f"POST /models/{manifest.model}/versions multipart ".encode() + sent
     found = once(service.database, author.caller.identity, key, request, act)
     return repeatable(found, f"/models/{manifest.model}/versions/{manifest.version}")
 
