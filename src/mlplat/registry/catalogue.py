@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, select
 from mlplat.errors import NotFoundError, RequestError
 from mlplat.registry import filters, terms
 from mlplat.registry.bodies import AliasMove, Model, Page, Version, VersionDetail
+from mlplat.registry.entries import CUT, LISTED_PARTS
 from mlplat.registry.keyset import Slice, Sort, page
 from mlplat.registry.tables import METRIC, aliases, metrics, model_tags, models, moves, version_tags, versions
 from mlplat.registry.tables import terms as term_rows
@@ -146,8 +147,8 @@ def get_version(connection: Connection, model: str, version: str) -> VersionDeta
     row = connection.execute(VERSION, {"model": model, "version": version}).one_or_none()
     if row is None:
         return None
-    listed = _listed(connection, model, [row])[0]
-    return VersionDetail(**vars(listed), sha256=row.sha256, card=row.card, **row.facts)
+    listed = vars(_listed(connection, model, [row])[0])
+    return VersionDetail(**{**listed, **row.facts, "cut": []}, sha256=row.sha256, card=row.card)
 
 
 def list_aliases(connection: Connection, model: str) -> dict[str, AliasMove]:
@@ -178,10 +179,10 @@ def list_moves_of(connection: Connection, model: str, version: str, limit: int) 
 
 
 def metrics_of(connection: Connection, model: str, named: Iterable[str]) -> dict[str, dict[str, float]]:
-    """The metrics of those of the named versions of a model that exist."""
+    """The metrics of those of the named versions of a model that exist, as lists show them."""
     asked = models.c.name == model, versions.c.version.in_(list(named))
     query = select(versions.c.version, versions.c.metrics).join(models).where(*asked)
-    return {row.version: row.metrics for row in connection.execute(query)}
+    return {row.version: {} if row.metrics == CUT else row.metrics for row in connection.execute(query)}
 
 
 def _models(connection: Connection, query: Select[Any], sort: Sort, part: Slice) -> Page[Model]:
@@ -202,7 +203,13 @@ def _listed(connection: Connection, model: str, rows: Sequence[Any]) -> list[Ver
         wanted = {"id": rows[0].model_id, "versions": [row.version for row in rows]}
         for found in connection.execute(ALIASES_OF_VERSIONS, wanted):
             named[found.version].append(found.alias)
-    return [Version(**row._mapping, model=model, aliases=named[row.version]) for row in rows]  # noqa: SLF001
+    return [_version(row, model, named[row.version]) for row in rows]
+
+
+def _version(row: Any, model: str, named: list[str]) -> Version:
+    cut = [name for name in LISTED_PARTS if getattr(row, name) == CUT]
+    shown = {**row._mapping, **{name: {} for name in cut}}  # noqa: SLF001
+    return Version(**shown, model=model, aliases=named, cut=cut)
 
 
 def _moves(model: str) -> Select[Any]:

@@ -235,7 +235,7 @@ def test_without_its_database_the_registry_says_when_to_come_back_and_recovers(
         assert client.get("/models", headers={"X-API-Key": other}).status_code == 503
         assert client.get("/health").status_code == 200
         ready = client.get("/ready")
-        assert (ready.status_code, ready.json()["status"]) == (503, "unready")
+        assert (ready.status_code, ready.json()["status"], ready.json()["database"]) == (503, "unready", "away")
         assert "mlplat_registry_database_up 0.0" in client.get("/metrics").text
         postgresql.come(url)
         assert client.get("/ready").status_code == 200
@@ -269,7 +269,7 @@ def test_without_its_store_the_registry_answers_from_the_catalogue(
         assert service.prepared.wait(30)
         assert client.post("/models/iris/versions", **body_of(version)).status_code == 201
         (tmp_path / "store").rename(tmp_path / "away")
-        wait(lambda: client.get("/ready").json()["store"] != "ok")
+        wait(lambda: client.get("/ready").json()["store"] == "away")
         assert client.get("/ready").status_code == 200
         assert client.get("/models/iris/versions/v1").json()["card"] == "# A card\n"
         for method, path, body in (

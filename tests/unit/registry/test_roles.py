@@ -46,6 +46,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("PATCH", VERSION): "writer",
     ("PUT", ALIAS): "writer",
     ("POST", f"{ALIAS}/stays"): "writer",
+    ("DELETE", ALIAS): "admin",
     ("DELETE", "/models/{name}"): "admin",
     ("DELETE", VERSION): "admin",
     ("GET", "/audit"): ALL,

@@ -1,13 +1,12 @@
 """Whatever goes wrong at a page is said by a page; programs are answered as ever."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from httpx import Client
 
-from mlplat.objects.files import folder_of
+from mlplat.objects.files import FileObjects
 from mlplat.registry import catalogue
 from mlplat.registry.database import Database
 from mlplat.registry.service import Service
@@ -116,38 +115,22 @@ def test_a_database_that_went_away_is_a_page_too(person: Make, service: Service,
         someone.open("/ui")
 
 
-@pytest.fixture
-def away(store: ObjectStore) -> Callable[[], AbstractContextManager[None]]:
-    """Take the store away for a while."""
-    folder = folder_of(store.url)
-    elsewhere = folder.with_name("away")
-
-    @contextmanager
-    def take() -> Iterator[None]:
-        folder.rename(elsewhere)
-        try:
-            yield
-        finally:
-            elsewhere.rename(folder)
-
-    return take
-
-
-def test_a_store_that_is_away_leaves_what_the_catalogue_knows(
-    person: Make, publish: Any, away: Callable[[], AbstractContextManager[None]]
-) -> None:
+def test_a_store_that_is_away_leaves_what_the_catalogue_knows(person: Make, publish: Any, store: ObjectStore) -> None:
+    assert isinstance(store.objects, FileObjects)
+    folder = store.objects.root
+    away = folder.with_name("away")
     publish("v1")
     someone = person()
     someone.open("/ui/models/iris/versions/v1")
-    promotion = {"alias": "champion", "reason": "x"}
-    with away():
-        page = someone.open("/ui/models/iris/versions/v1")
-        assert "They cannot be read now." in words(page)
-        answer = someone.client.get("/ui/models/iris/versions/v1/files/model.onnx")
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-        moved = someone.send(page, "/ui/models/iris/versions/v1", promotion)
-        assert (moved.status_code, "Away for a moment" in words(moved.text)) == (503, True)
-    moved = someone.send(page, "/ui/models/iris/versions/v1", promotion)
+    folder.rename(away)
+    page = someone.open("/ui/models/iris/versions/v1")
+    assert "They cannot be read now." in words(page)
+    answer = someone.client.get("/ui/models/iris/versions/v1/files/model.onnx")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    moved = someone.send(page, "/ui/models/iris/versions/v1", {"alias": "champion", "reason": "x"})
+    assert (moved.status_code, "Away for a moment" in words(moved.text)) == (503, True)
+    away.rename(folder)
+    moved = someone.send(page, "/ui/models/iris/versions/v1", {"alias": "champion", "reason": "x"})
     assert moved.status_code == 303
 
 
@@ -167,3 +150,11 @@ def test_programs_are_answered_as_ever(client: Client, database: Database) -> No
     for path in ("/nowhere", "/uix", "/models/nothing"):
         assert client.get(path, headers={"Accept": "text/html"}).json()["code"] == "not_found"
     assert not [path for path in client.get("/openapi.json").json()["paths"] if path.startswith("/ui") or path == "/"]
+
+
+def test_a_form_that_is_none_is_said_so(person: Make) -> None:
+    someone = person()
+    headers = {"Content-Type": "multipart/form-data", "Origin": someone.url}
+    answer = someone.client.post("/ui/login", content=b"nonsense", headers=headers)
+    assert answer.status_code == 422
+    assert "The body is not a form." in answer.text
