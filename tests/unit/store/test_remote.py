@@ -35,9 +35,6 @@ from mlplat.store.seal import seal
 Drafts = Callable[..., Any]
 JSON = "Content-Type: application/json"
 
-# The registry leaves an open file to the garbage collector if its client hangs up before the first byte of it.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture
 def store(registry: Registry) -> Store:
