@@ -38,6 +38,7 @@ format: .venv/.synced
 	$(BIN)/ruff check --fix
 
 reference: .venv/.synced
+	$(BIN)/python charts/crd.py
 	$(BIN)/python charts/reference.py
 
 lock:

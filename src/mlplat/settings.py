@@ -192,6 +192,24 @@ class RegistrySettings(DatabaseSettings):
         return self
 
 
+class OperatorSettings(StoreSettings):
+    """Settings of `mlplat operator`."""
+
+    base: Annotated[Path, Variable("MLPLAT_OPERATOR_BASE")] = Field(
+        Path("/etc/mlplat/base"),
+        description="Folder with the manifests that deployments are made from; the chart makes it.",
+    )
+    namespace: Annotated[str, Variable("MLPLAT_OPERATOR_NAMESPACE")] = Field(
+        "default", description="Namespace of the operator's release."
+    )
+    namespaces: Annotated[str, Variable("MLPLAT_OPERATOR_NAMESPACES")] = Field(
+        "", description="Namespaces to watch, separated by commas; * for all, empty for the release's own."
+    )
+    poll_seconds: float = Field(5.0, gt=0, description="How often to look whether an alias moved.")
+    host: str = Field("0.0.0.0", description="Address of probes and metrics.")  # noqa: S104 - a server in a container
+    port: int = Field(8080, ge=0, le=65535, description="Port of probes and metrics; 0 for any free one.")
+
+
 class CheckSettings(Settings):
     """Settings of `mlplat check`."""
 
