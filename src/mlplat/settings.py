@@ -205,6 +205,9 @@ class OperatorSettings(StoreSettings):
     namespaces: Annotated[str, Variable("MLPLAT_OPERATOR_NAMESPACES")] = Field(
         "", description="Namespaces to watch, separated by commas; * for all, empty for the release's own."
     )
+    max_rolling: Annotated[int, Variable("MLPLAT_OPERATOR_MAX_ROLLING")] = Field(
+        10, ge=1, description="So many Deployments at a time are rolled when what they are made from changes."
+    )
     poll_seconds: float = Field(5.0, gt=0, description="How often to look whether an alias moved.")
     host: str = Field("0.0.0.0", description="Address of probes and metrics.")  # noqa: S104 - a server in a container
     port: int = Field(8080, ge=0, le=65535, description="Port of probes and metrics; 0 for any free one.")

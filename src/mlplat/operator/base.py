@@ -58,4 +58,4 @@ def read_base(namespace: str, data: Mapping[str, str]) -> Base:
     if missing:
         raise SchemaError(f"The base of the ModelDeployments has no {', '.join(missing)}.")
     text = "\0".join(data.get(key, "") for key in (MANIFESTS, ENVIRONMENTS))
-    return Base(namespace, manifests, environments, hashlib.sha256(text.encode()).hexdigest())
+    return Base(namespace, manifests, environments, hashlib.sha256(text.encode()).hexdigest()[:16])

@@ -17,6 +17,9 @@ OWNER_LABEL = f"{GROUP}/model-deployment"
 TRACK_LABEL = f"{GROUP}/track"
 """Which of the versions a pod belongs to: stable, or canary."""
 
+BASE_ANNOTATION = f"{GROUP}/base"
+"""Digest of the base that a Deployment was made from."""
+
 CLAIM_LABEL = f"{GROUP}/claim"
 """By which pods with a ReadWriteOnce claim find each other."""
 
@@ -104,7 +107,10 @@ class Children:
         """
         name = self._owner.name
         manifest = self._manifest("Deployment", name if track == STABLE else f"{name}-{track}")
-        manifest["metadata"]["annotations"] = {"kubernetes.io/change-cause": f"{self._spec.model_name} {version}"}
+        manifest["metadata"]["annotations"] = {
+            "kubernetes.io/change-cause": f"{self._spec.model_name} {version}",
+            BASE_ANNOTATION: self._base.digest,
+        }
         selector = self._owner.selector | {TRACK_LABEL: track}
         out = manifest["spec"]
         out["selector"] = {"matchLabels": selector}

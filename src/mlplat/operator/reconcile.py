@@ -1,7 +1,9 @@
 """One ModelDeployment at a time: look, plan, and write what differs. Doing it twice is doing it once."""
 
+import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +19,14 @@ from mlplat.operator.metrics import OperatorMetrics
 from mlplat.operator.ownership import removal
 from mlplat.operator.plan import Found, Lookup, Plan, Resource, Seen, Unknown, is_applied, key_of, plan, refused
 from mlplat.operator.spec import Spec, Status
+from mlplat.operator.turns import Turns
 from mlplat.operator.versions import VersionBook, Wish
 
 REFUSED_SECONDS = 30.0
 """After so long, what the API server refused is tried again: a quota may have been raised."""
+
+SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS = 2.0, 6.0
+"""Between these, whoever waits for its turn to be rolled by a changed base asks again."""
 
 
 class Reconciler:
@@ -33,6 +39,7 @@ class Reconciler:
         versions: what the store has.
         base: what children are made from.
         metrics: what is counted.
+        max_rolling: so many Deployments at a time are rolled by a changed base.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class Reconciler:
         versions: VersionBook,
         base: Base,
         metrics: OperatorMetrics,
+        max_rolling: int,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._cluster = cluster
@@ -52,6 +60,7 @@ class Reconciler:
         self._versions = versions
         self._base = base
         self._metrics = metrics
+        self._turns = Turns(children["Deployment"].objects, digest=base.digest, most=max_rolling)
         self._clock = clock
 
     async def reconcile(self, key: Key) -> float | None:
@@ -83,9 +92,15 @@ class Reconciler:
         if foreign:
             planned = plan(resource, Seen(seen.children, foreign), lookup, self._base, now)
         status, again = planned.status, None
+        key = (resource.owner.namespace, resource.owner.name)
+        if planned.children is not None and _is_told(resource, status) and self._turns.waits(key):
+            others = tuple(child for child in planned.children if child["kind"] != "Deployment")
+            await self._write(resource.owner, replace(planned, children=others), seen)
+            return random.uniform(SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS)
         try:
             await self._write(resource.owner, planned, seen)
         except ApiError as error:
+            self._turns.give_back(key)
             if error.status.code not in {400, 403, 422}:
                 raise
             status, again = refused(resource, status, str(error.status.message), now), REFUSED_SECONDS
@@ -192,6 +207,12 @@ def wish_of(found: Manifest) -> Wish | None:
     except ValidationError:
         return None
     return None if spec.store is not None else Wish.of(spec)
+
+
+def _is_told(resource: Resource, status: Status) -> bool:
+    """Whether nothing else is asked for than what was told the last time."""
+    before = resource.status
+    return before.observed_generation == resource.generation and before.target_version == status.target_version
 
 
 def _is_child(child: Manifest, owner: Owner) -> bool:

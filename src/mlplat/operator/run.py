@@ -45,10 +45,18 @@ class Operator:
         base: what children are made from.
         store: URL of the store.
         poll_seconds: between looks at aliases and at versions that are missing.
+        max_rolling: so many Deployments at a time are rolled by a changed base.
     """
 
     def __init__(
-        self, client: AsyncClient, *, namespaces: list[str], base: Base, store: str, poll_seconds: float
+        self,
+        client: AsyncClient,
+        *,
+        namespaces: list[str],
+        base: Base,
+        store: str,
+        poll_seconds: float,
+        max_rolling: int,
     ) -> None:
         self.metrics = OperatorMetrics()
         self._queue = WorkQueue(self._handle)
@@ -68,6 +76,7 @@ class Operator:
             versions=self._versions,
             base=base,
             metrics=self.metrics,
+            max_rolling=max_rolling,
         )
 
     @property
@@ -153,6 +162,7 @@ async def _operate(settings: OperatorSettings, base: Base, listener: socket.sock
             base=base,
             store=settings.store,
             poll_seconds=settings.poll_seconds,
+            max_rolling=settings.max_rolling,
         )
         config = uvicorn.Config(
             probes(operator), lifespan="off", access_log=False, log_config=None, ws="none", server_header=False
