@@ -37,6 +37,13 @@ class Variable:
     name: str
 
 
+@dataclass(frozen=True)
+class Short:
+    """A second, short name of a field's option, as other tools of its kind have it."""
+
+    letter: str
+
+
 class StoreSettings(Settings):
     """Where versions are kept."""
 
