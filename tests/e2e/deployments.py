@@ -17,6 +17,8 @@ from .polling import poll
 from .release import Release
 
 DEFINITION = ROOT / "charts" / "ml-platform" / "files" / "crd.yaml"
+MLPLAT = str(Path(sys.executable).with_name("mlplat"))
+
 CUSTOMER = {"age": 40, "monthly_charges": 70.5, "tenure_months": 12, "support_calls": 2}
 
 
@@ -107,7 +109,7 @@ class Deployments:
         """What `mlplat deployments` says."""
         verb, *rest = words
         done = subprocess.run(
-            [str(Path(sys.executable).with_name("mlplat")), "deployments", verb, *rest, "-n", self.namespace.name],
+            [MLPLAT, "deployments", verb, *rest, "-n", self.namespace.name],
             env={**os.environ, **self.namespace.cluster.environment},
             capture_output=True,
             text=True,

@@ -1,13 +1,16 @@
 """Every command of README and docs that wants a cluster, from top to bottom, as someone would type them."""
 
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .cluster import ROOT, Cluster
+from .deployments import DEFINITION, MLPLAT
 from .namespace import Namespace
 
 NAMED = "docker.io/library/ml-platform:0.1.0"
@@ -31,6 +34,12 @@ DOCUMENTS = {
         "retrain-now refused: accuracy",
     ),
     "docs/registry.md": ('"version":"v1"', '"alias":"champion"', "champion", "the first"),
+    "docs/operator.md": (
+        "is to serve v2 (before: v1)",
+        "There is no version 'v2' of 'iris'",
+        "is to serve v1 (before: v2)",
+        "v1 is served by 2 pods.",
+    ),
     "docs/delivery.md": ("deployment.apps/ml-platform serverside-applied (server dry run)",),
 }
 
@@ -48,14 +57,26 @@ def named_image(cluster: Cluster, image: str) -> None:
     cluster.run(str(cluster.command), "load", NAMED)
 
 
+@pytest.fixture
+def adoptable(cluster: Cluster, namespace: Namespace) -> None:
+    """The kind ModelDeployment, which other scenarios have made, as one that a release in this namespace may own."""
+    owner = {"meta.helm.sh/release-name": "ml-platform", "meta.helm.sh/release-namespace": namespace.name}
+    crd = yaml.safe_load(DEFINITION.read_text())
+    crd["metadata"] |= {"annotations": owner, "labels": {"app.kubernetes.io/managed-by": "Helm"}}
+    apply = ("kubectl", "apply", "--server-side", "--force-conflicts", "--filename", "-")
+    cluster.run(*apply, stdin=json.dumps(crd))
+
+
+@pytest.mark.usefixtures("named_image", "adoptable")
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_works_from_top_to_bottom(
-    named_image: None, node_port: int, namespace: Namespace, tmp_path: Path, document: str
+    node_port: int, namespace: Namespace, tmp_path: Path, document: str
 ) -> None:
     config = tmp_path / "kubeconfig"
     config.write_bytes(Path(namespace.cluster.environment["KUBECONFIG"]).read_bytes())
     config.chmod(0o600)
     environment = namespace.cluster.environment | {"KUBECONFIG": str(config), "TMPDIR": str(tmp_path)}
+    environment["PATH"] = f"{Path(MLPLAT).parent}:{environment['PATH']}"
     subprocess.run(
         ["kubectl", "config", "set-context", "--current", f"--namespace={namespace.name}"], env=environment, check=True
     )

@@ -1,6 +1,9 @@
 """Scenario 12: ModelDeployments, from apply to delete, and the operator that may fail at any time."""
 
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -9,18 +12,20 @@ from uuid import uuid4
 
 import pykube
 import pytest
+import yaml
 from pytest_helm_charts.clusters import Cluster as KubeCluster
 
 from mlplat.operator.crd import RULES
 
 from .clients import MachineClient, under_load
 from .cluster import ROOT, Cluster, CommandError
-from .deployments import CUSTOMER, DEFINITION, Deployments, manifest
+from .deployments import CUSTOMER, DEFINITION, MLPLAT, Deployments, manifest
+from .interceptor import Interceptor
 from .load import Shape, Target
 from .namespace import Namespace, Object, is_ready
 from .pods import Workbench
 from .polling import poll
-from .release import FLOWER, NAME, Release
+from .release import CHART, FLOWER, NAME, Release
 from .test_refusal import OTHER_GOLDEN
 
 OPERATED = {
@@ -274,3 +279,163 @@ def test_what_is_changed_or_killed_by_hand_comes_back(platform: Deployments, tmp
     platform.await_served("healed", "v1")
     assert poll(lambda: spec("service")["selector"], "the Service is there") == wanted["service"]["selector"]
     platform.delete("healed")
+
+
+class Operators:
+    """Operators of this tree on this machine, one after the other; their store is a folder with iris v1 and v2."""
+
+    def __init__(self, platform: Deployments, folder: Path, kubeconfig: Path) -> None:
+        config = platform.namespace.object(pykube.ConfigMap, f"{NAME}-operator-base")
+        for name, text in config["data"].items():
+            (folder / name).write_text(text)
+        self.between = Interceptor(kubeconfig)
+        self._environment = {
+            **os.environ,
+            "KUBECONFIG": str(self.between.start(folder)),
+            "MLPLAT_OPERATOR_BASE": str(folder),
+            "MLPLAT_OPERATOR_NAMESPACE": platform.namespace.name,
+            "MLPLAT_STORE": str(folder / "store"),
+        }
+        for version in ("v1", "v2"):
+            train = [MLPLAT, "train", "--recipe", "iris", "--version", version, "--param", "n_estimators=3"]
+            subprocess.run(train, env=self._environment, check=True, stdout=subprocess.DEVNULL)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, killed_before: int = 0) -> None:
+        """Another one, that is killed before its write of this number; 0 for never."""
+        self.end()
+        words = [MLPLAT, "operator", "--port", "0"]
+        self.between.reset()
+        self._process = subprocess.Popen(words, env=self._environment, stderr=subprocess.DEVNULL)
+        self.between.kill_before(killed_before, self._process)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the last one was not killed."""
+        return self._process is not None and self._process.poll() is None
+
+    def end(self) -> None:
+        """End the last one, whatever it does just now."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+
+@pytest.fixture
+def operators(alone: Deployments, tmp_path: Path, cluster: Cluster) -> Iterator[Operators]:
+    operators = Operators(alone, tmp_path, Path(cluster.environment["KUBECONFIG"]))
+    yield operators
+    operators.end()
+    operators.between.stop()
+
+
+@pytest.fixture
+def alone(platform: Deployments) -> Iterator[Deployments]:
+    """The platform without its operator."""
+    namespace = platform.namespace
+    namespace.kubectl("scale", f"deployment/{NAME}-operator", "--replicas=0")
+    poll(lambda: not namespace.pods("operator"), "it is gone")
+    yield platform
+    namespace.kubectl("scale", f"deployment/{NAME}-operator", "--replicas=1")
+    namespace.kubectl("rollout", "status", f"deployment/{NAME}-operator", "--timeout=60s")
+
+
+def state(deployments: Deployments, name: str) -> Object:
+    """All that an operator wrote, but for times and generations."""
+    status: Object = deployments.get(name)["status"]
+    for told in (status, *status["conditions"]):
+        told.pop("lastTransitionTime", None)
+        del told["observedGeneration"]
+    out: Object = {"status": status}
+    for kind in (pykube.Deployment, pykube.Service):
+        out[kind.kind] = deployments.namespace.object(kind, name)["spec"]
+    return out
+
+
+def test_killed_before_each_of_its_writes_it_comes_to_the_same_state(
+    alone: Deployments, operators: Operators, tmp_path: Path
+) -> None:
+    operators.start()
+    alone.apply("survivor", replicas=1)
+    settled(alone, "survivor", "v1")
+    expected = {}
+    for version in ("v2", "v1"):
+        alone.patch("survivor", modelVersion=version)
+        expected[version] = settled(alone, "survivor", version)
+
+    killed: list[str] = []
+    with under_load(load_on(alone, "survivor", tmp_path)) as traffic:
+        while operators.runs or not killed:
+            version = ("v2", "v1")[len(killed) % 2]
+            operators.end()
+            alone.patch("survivor", modelVersion=version)
+            operators.start(killed_before=len(killed) + 1)
+            poll(partial(is_over, alone, operators, version), f"{version} is served, or it is killed", 90)
+            if operators.runs:
+                break
+            killed.append(operators.between.writes[-1].rpartition("/")[2])
+            operators.start()
+            assert settled(alone, "survivor", version) == expected[version], killed
+    traffic.assert_none_failed(500)
+    assert len(killed) >= 4, killed
+    print(f"killed before each of {len(killed)} writes: {', '.join(killed)}")  # noqa: T201
+    alone.delete("survivor")
+
+
+def is_over(deployments: Deployments, operators: Operators, version: str) -> bool:
+    """Whether an operator was killed, or has told all there was to tell of a version."""
+    return not operators.runs or deployments.reason("survivor") == ("Ready", f"{version} is served by 1 pod.")
+
+
+def settled(deployments: Deployments, name: str, version: str) -> Object:
+    """The state when the pods of before are gone, and two looks at it are the same."""
+    deployments.await_served(name, version)
+    deployments.await_pods(name, 1)
+
+    def same() -> Object | None:
+        first, second = state(deployments, name), state(deployments, name)
+        return first if first == second and first["status"]["replicas"] == first["status"]["readyReplicas"] else None
+
+    return poll(same, "nothing changes any more")
+
+
+def test_the_chart_is_upgraded_and_removed_beside_what_serves(
+    release: Release, definition: None, cluster: Cluster, tmp_path: Path
+) -> None:
+    """With a definition that has one column more; uninstalling keeps it, and what serves."""
+    chart = tmp_path / "ml-platform"
+    shutil.copytree(ROOT / CHART, chart)
+    owned = words(**{"operator.crds.enabled": "true"})
+    release.run("install", *release.rendering(*owned), "--take-ownership", "--wait", "--timeout", "120s")
+    mine = Deployments(release)
+    mine.apply("stays", replicas=1)
+    mine.await_served("stays", "v1")
+    before = {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 1)}
+
+    file = chart / "files" / "crd.yaml"
+    changed = yaml.safe_load(file.read_text())
+    column = {"name": "Paused", "type": "boolean", "jsonPath": ".spec.paused", "priority": 1}
+    changed["spec"]["versions"][0]["additionalPrinterColumns"].append(column)
+    file.write_text(yaml.safe_dump(changed))
+    rendering = [str(chart) if word == CHART else word for word in release.rendering(*owned)]
+    try:
+        release.run("upgrade", *rendering, "--set", "operator.logLevel=debug", "--wait", "--timeout", "120s")
+        assert "PAUSED" in release.namespace.kubectl("get", "md", "--output=wide")
+        mine.patch("stays", modelVersion="v1", labels={"touched": "yes"})
+        mine.await_served("stays", "v1")
+        after = {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 1)}
+        assert not after & before  # another label is another pod
+        release.run("upgrade", *rendering, "--wait", "--timeout", "120s")
+        mine.await_reason("stays", "Ready")
+        said = release.run("uninstall", NAME, "--wait")
+        assert "modeldeployments.mlplat.dev" in said
+        assert {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 1)} == after
+        assert mine.get("stays")["status"]["servedVersion"] == "v1"
+        release.namespace.kubectl("delete", "pod", mine.pods("stays")[0]["metadata"]["name"])
+        mine.await_pods("stays", 1)
+        assert mine.predict("stays", FLOWER)["model_version"] == "v1"
+        mine.delete("stays")
+        poll(lambda: not mine.pods("stays"), "it is deleted without an operator", 90)
+    finally:
+        cluster.run("kubectl", "apply", "--server-side", "--force-conflicts", "--filename", str(DEFINITION))
