@@ -85,7 +85,7 @@ class Children:
     @property
     def scaled(self) -> bool:
         """Whether an autoscaler decides how many pods there are."""
-        return self._spec.autoscaling is not None and self._spec.autoscaling.enabled
+        return self._spec.autoscaling is not None and bool(self._spec.autoscaling.enabled)
 
     def serving(self, version: str) -> tuple[Manifest, ...]:
         """All that there is to be for a version that serves alone."""

@@ -58,7 +58,7 @@ class Resources(Part):
 class Autoscaling(Part):
     """How many pods there are, by their load."""
 
-    enabled: bool = False
+    enabled: bool | None = None
     """Let a HorizontalPodAutoscaler decide; `replicas` then has no effect."""
 
     min_replicas: int | None = Field(default=None, ge=1)

@@ -55,3 +55,13 @@ def test_what_is_written_is_what_it_says() -> None:
     assert schema()["properties"]["status"]["properties"].keys() == {
         field.alias for field in Status.model_fields.values()
     }
+
+
+def test_the_api_server_says_nothing_that_an_environment_could_say() -> None:
+    """A default that it writes into the resource would win over that of the environment."""
+    (version,) = definition()["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    own = {"replicas", "paused"}  # every ModelDeployment says these for itself
+    assert {name for name, field in spec.items() if "default" in field} == own
+    for part in ("resources", "autoscaling", "spread"):
+        assert [name for name, field in spec[part]["properties"].items() if "default" in field] == []
