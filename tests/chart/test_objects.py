@@ -77,13 +77,8 @@ def test_every_object_has_the_standard_labels_and_its_namespace(render: Render, 
         labels = each["metadata"]["labels"]
         standard = {"name", "instance", "component", "version", "part-of", "managed-by"}
         assert {f"app.kubernetes.io/{name}" for name in standard} <= set(labels), each["metadata"]["name"]
-        namespace = each["metadata"].get("namespace")
-        if each["kind"] in {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}:
-            assert namespace is None
-        elif "operator" not in each["metadata"]["name"] and "-model-deployments" not in each["metadata"]["name"]:
-            assert namespace == "models"
-        else:  # it may be where ModelDeployments are
-            assert namespace in {"models", "team-a", "team-b"}
+        of_the_cluster = each["kind"] in {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
+        assert each["metadata"].get("namespace") == (None if of_the_cluster else "models")
 
 
 @pytest.mark.parametrize("values", EVERY)
@@ -121,7 +116,7 @@ def test_the_selector_is_the_same_in_every_release_of_the_chart(render: Render) 
 
 @pytest.mark.parametrize("values", EVERY)
 def test_names_are_told_apart(render: Render, values: Path) -> None:
-    names = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in render(values)]
+    names = [(each["kind"], each["metadata"]["name"]) for each in render(values)]
     assert len(set(names)) == len(names)
 
 
