@@ -10,8 +10,9 @@ from typing import Any
 
 import httpx
 import pykube
+import yaml
 
-from .cluster import ROOT
+from .cluster import ROOT, Cluster
 from .namespace import Namespace, Object, is_ready
 from .polling import poll
 from .release import Release
@@ -20,6 +21,15 @@ DEFINITION = ROOT / "charts" / "ml-platform" / "files" / "crd.yaml"
 MLPLAT = str(Path(sys.executable).with_name("mlplat"))
 
 CUSTOMER = {"age": 40, "monthly_charges": 70.5, "tenure_months": 12, "support_calls": 2}
+
+
+def define(cluster: Cluster, **metadata: Any) -> None:
+    """Let there be the kind ModelDeployment; under Helm's name, so that a release may change it later."""
+    definition = yaml.safe_load(DEFINITION.read_text())
+    definition["metadata"] |= metadata
+    words = ("kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=helm", "--filename", "-")
+    cluster.run(*words, stdin=json.dumps(definition))
+    cluster.run("kubectl", "wait", "--for=condition=Established", f"crd/{definition['metadata']['name']}")
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,14 @@
 """Every command of README and docs that wants a cluster, from top to bottom, as someone would type them."""
 
-import json
 import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from .cluster import ROOT, Cluster
-from .deployments import DEFINITION, MLPLAT
+from .deployments import MLPLAT, define
 from .namespace import Namespace
 
 NAMED = "docker.io/library/ml-platform:0.1.0"
@@ -61,10 +59,7 @@ def named_image(cluster: Cluster, image: str) -> None:
 def adoptable(cluster: Cluster, namespace: Namespace) -> None:
     """The kind ModelDeployment, which other scenarios have made, as one that a release in this namespace may own."""
     owner = {"meta.helm.sh/release-name": "ml-platform", "meta.helm.sh/release-namespace": namespace.name}
-    crd = yaml.safe_load(DEFINITION.read_text())
-    crd["metadata"] |= {"annotations": owner, "labels": {"app.kubernetes.io/managed-by": "Helm"}}
-    apply = ("kubectl", "apply", "--server-side", "--force-conflicts", "--filename", "-")
-    cluster.run(*apply, stdin=json.dumps(crd))
+    define(cluster, annotations=owner, labels={"app.kubernetes.io/managed-by": "Helm"})
 
 
 @pytest.mark.usefixtures("named_image", "adoptable")

@@ -19,7 +19,7 @@ from mlplat.operator.crd import RULES
 
 from .clients import MachineClient, under_load
 from .cluster import ROOT, Cluster, CommandError
-from .deployments import CUSTOMER, DEFINITION, MLPLAT, Deployments, manifest
+from .deployments import CUSTOMER, MLPLAT, Deployments, define, manifest
 from .interceptor import Interceptor
 from .load import Shape, Target
 from .namespace import Namespace, Object, is_ready
@@ -46,8 +46,7 @@ def words(**others: str) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def definition(cluster: Cluster) -> None:
     """The kind ModelDeployment."""
-    cluster.run("kubectl", "apply", "--server-side", "--force-conflicts", "--filename", str(DEFINITION))
-    cluster.run("kubectl", "wait", "--for=condition=Established", "crd/modeldeployments.mlplat.dev", "--timeout=30s")
+    define(cluster)
 
 
 @pytest.fixture(scope="module")
@@ -437,4 +436,4 @@ def test_the_chart_is_upgraded_and_removed_beside_what_serves(
         mine.delete("stays")
         poll(lambda: not mine.pods("stays"), "it is deleted without an operator", 90)
     finally:
-        cluster.run("kubectl", "apply", "--server-side", "--force-conflicts", "--filename", str(DEFINITION))
+        define(cluster)
