@@ -405,7 +405,7 @@ def test_the_chart_is_upgraded_and_removed_beside_what_serves(
     chart = tmp_path / "ml-platform"
     shutil.copytree(ROOT / CHART, chart)
     owned = words(**{"operator.crds.enabled": "true"})
-    release.run("install", *release.rendering(*owned), "--take-ownership", "--wait", "--timeout", "120s")
+    release.run("install", *release.rendering(*owned), "--take-ownership", "--force-conflicts", "--wait")
     mine = Deployments(release)
     mine.apply("stays", replicas=1)
     mine.await_served("stays", "v1")
