@@ -38,7 +38,10 @@ def test_what_was_added_as_a_whole_goes_as_a_whole() -> None:
 
 
 def test_an_item_of_a_list_goes_by_its_keys() -> None:
-    env = {'k:{"name":"B"}': {".": {}, "f:name": {}, "f:value": {}}, 'k:{"name":"A"}': {"f:value": {}}}
+    env: dict[str, dict[str, object]] = {
+        'k:{"name":"B"}': {".": {}, "f:name": {}, "f:value": {}},
+        'k:{"name":"A"}': {"f:value": {}},
+    }
     fields: dict[str, Any] = {
         "f:template": {"f:spec": {"f:containers": {'k:{"name":"serve"}': {"f:env": env, "f:tty": {}}}}}
     }
