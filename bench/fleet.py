@@ -93,7 +93,7 @@ class Operator:
 
     def __init__(self, folder: Path, place: str) -> None:
         rendered = run("helm", "template", "ml-platform", str(CHART), "--set", "operator.enabled=true", "--set",
-                       "store.url=s3://nowhere/models", "--show-only", "templates/operator/base.yaml")  # fmt: skip
+                       "store.url=s3://nowhere/models,serviceAccount.create=false", "--show-only", "templates/operator/base.yaml")  # fmt: skip
         for name, text in yaml.safe_load(rendered)["data"].items():
             (folder / name).write_text(text)
         self._environment = {
