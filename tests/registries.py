@@ -1,12 +1,14 @@
 """Registries to test against: a real one in a thread, a wire before it that breaks, and servers that are none."""
 
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
+import pytest
 import urllib3
 
 from mlplat.registry.run import make_server, make_service
@@ -17,13 +19,19 @@ from mlplat.web.listening import listen
 PATIENCE_SECONDS = 20.0
 KEY = "the key of an admin in tests"
 
+STORES = pytest.mark.parametrize(
+    ("kind", "store_kind"), [("sqlite", "folder"), ("postgresql", "folder"), ("postgresql", "s3")], indirect=["kind"]
+)
+"""For tests of what is done with files."""
+
 
 class Registry:
     """A registry over a folder and SQLite, which can go and come back at the same address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_open: bool = False) -> None:
         self.folder = folder
         self.port = 0
+        self._is_open = is_open
         self.start()
 
     @property
@@ -36,7 +44,9 @@ class Registry:
 
     def start(self) -> None:
         service = make_service(
-            RegistrySettings(store=str(self.folder / "store"), uploads=self.uploads, admin_key=KEY, pool_size=5)
+            RegistrySettings(
+                store=str(self.folder / "store"), uploads=self.uploads, admin_key=KEY, open=self._is_open, pool_size=5
+            )
         )
         listener = listen("127.0.0.1", self.port)
         self.port = listener.getsockname()[1]
@@ -49,6 +59,13 @@ class Registry:
         self._server.should_exit = True
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive()
+
+    def new_key(self, role: str, pattern: str | None = None) -> str:
+        """A key with a role."""
+        asked = {"name": f"a {role}", "role": role, "pattern": pattern}
+        made = urllib3.request("POST", f"{self.url}/keys", json=asked, headers={"X-API-Key": KEY})
+        assert made.status == 201, made.data
+        return str(made.json()["key"])
 
     def store(self) -> Store:
         """The store as a client sees it."""
@@ -92,6 +109,36 @@ class Wire:
         self._listener.close()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS)
+
+
+class SecureWire(Wire):
+    """A wire that speaks TLS with the client."""
+
+    def __init__(self, port: int, certificate: Path, key: Path) -> None:
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.load_cert_chain(certificate, key)
+        super().__init__(port)
+        self.url = self.url.replace("http:", "https:")
+
+    def _connect(self, client: socket.socket, up: int | None, down: int | None) -> None:
+        with suppress(OSError):  # a client that does not trust it hangs up
+            super()._connect(self._context.wrap_socket(client, server_side=True), up, down)
+
+
+class Tunnel(Wire):
+    """A proxy that knows one host behind it, and notes what it is asked for."""
+
+    def __init__(self, port: int) -> None:
+        self.heads: list[bytes] = []
+        super().__init__(port)
+
+    def _connect(self, client: socket.socket, up: int | None, down: int | None) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and (byte := client.recv(1)):
+            head += byte
+        self.heads.append(head)
+        client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        super()._connect(client, up, down)
 
 
 def _pump(source: socket.socket, target: socket.socket, most: int | None) -> None:

@@ -42,12 +42,25 @@ class UsageError(MlplatError):
     code = "bad_request"
 
 
+class ForbiddenError(UsageError):
+    """What the key does not allow."""
+
+    status = 403
+    code = "forbidden"
+
+
 class NotFoundError(MlplatError):
     """A model, version, alias or file that does not exist."""
 
     exit_code = Exit.NOT_FOUND
     status = 404
     code = "not_found"
+
+
+class GoneError(NotFoundError):
+    """A version that does not exist any more, and never will again."""
+
+    code = "deleted"
 
 
 class ConflictError(MlplatError):

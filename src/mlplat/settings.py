@@ -48,7 +48,9 @@ class StoreSettings(Settings):
     """Where versions are kept."""
 
     store: str = Field(
-        "models", description="Store URL: a folder, file://, s3://, gs://, az://, or a registry at http(s)://."
+        "models",
+        description="Store URL: a folder, file://, s3://, gs://, az://, or a registry at http(s)://, whose key is in the "
+        "variable MLPLAT_STORE_KEY or the file that MLPLAT_STORE_KEY_FILE names.",
     )
 
 
@@ -79,7 +81,10 @@ class TrainSettings(StoreSettings):
         None, allow_inf_nan=False, description="The worst value of the metric that may be promoted."
     )
     keep: int | None = Field(
-        None, ge=1, description="Afterwards prune old versions that no alias needs, but for the N newest."
+        None,
+        ge=1,
+        description="Afterwards prune old versions that no alias needs, but for the N newest; over a registry that takes "
+        "the key of an admin.",
     )
     allow_pickle: bool = Field(
         False,

@@ -1,56 +1,28 @@
 """Every command in the README, from top to bottom, as a newcomer would type them."""
 
-import os
 import re
-import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
+from tests.docs.commands import blocks_of, typed
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
-PRELUDE = """
-set -euo pipefail
-set -m
-curl() { command curl --fail-with-body --show-error "$@"; echo; }
-trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
-"""
-
 
 def blocks(kind: str) -> list[str]:
     """The code blocks of the README whose first line is exactly so."""
-    return re.findall(rf"^```{kind}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    return blocks_of(README, kind)
 
 
 @pytest.mark.timeout(300)
 def test_every_command_works_from_top_to_bottom(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    script = tmp_path / "readme.sh"
     commands = "\n".join(blocks("sh"))
     assert commands.count("mlplat ") > 15
-    script.write_text(PRELUDE + commands.replace("localhost:8000", f"127.0.0.1:{port}") + "\nwait\n")
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "MLPLAT_CACHE": str(tmp_path / "cache"),
-        "MLPLAT_PORT": str(port),
-        "MLPLAT_DRAIN_SECONDS": "0",
-    }
-    (tmp_path / "folder").mkdir()
-    done = subprocess.run(
-        ["bash", str(script)],
-        cwd=tmp_path / "folder",
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    done = typed(commands + "\nwait\n", tmp_path, listening="localhost:8000")
     assert done.returncode == 0, done.stdout + done.stderr
     for words in (
         "iris v1 published",

@@ -21,13 +21,17 @@ class Registry:
     release: Release
     key: str | None = None
 
+    @property
+    def url(self) -> str:
+        """Its address for this machine: a node, and the Service's NodePort."""
+        service = self.release.namespace.object(pykube.Service, SERVICE)
+        return f"http://{self.release.address(0)}:{service['spec']['ports'][0]['nodePort']}"
+
     def ask(self, method: str, path: str, *, key: str | None = None, **given: Any) -> httpx.Response:
         """What it answers."""
-        service = self.release.namespace.object(pykube.Service, SERVICE)
-        url = f"http://{self.release.address(0)}:{service['spec']['ports'][0]['nodePort']}{path}"
         sent = key or self.key
         headers = given.pop("headers", {}) | ({} if sent is None else {"X-API-Key": sent})
-        return httpx.request(method, url, headers=headers, timeout=60, **given)
+        return httpx.request(method, self.url + path, headers=headers, timeout=60, **given)
 
     def read(self, path: str) -> Any:
         """What is there, as JSON."""

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -30,6 +31,9 @@ PATIENCE_SECONDS = 60.0
 """How long the demo waits for anything before it fails."""
 
 FLOWERS = "flowers.parquet"
+SERVER_LOG = "serve.log"
+LISTENING = re.compile(r'"url": "(http://[^"]+)".*"event": "listening"')
+"""What a server logs when nobody else can have its port any more."""
 
 
 @command(app, DemoSettings, name="demo")
@@ -69,16 +73,12 @@ class Demo:
 
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._server: subprocess.Popen[bytes] | None = None
-        self._port = free_port()
+        self._url = ""
         for name in [each for each in os.environ if each.startswith(ENV_PREFIX)]:
             del os.environ[name]  # an option that was meant for another command
         os.environ.setdefault("LOG_LEVEL", "warning")
         os.environ |= {"MLPLAT_CACHE": str(folder / "cache"), "MLPLAT_STORE": "models", "MLPLAT_BY": "demo"}
         self._start = time.monotonic()
-
-    @property
-    def _url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
 
     def run(self) -> None:
         """All steps but the end.
@@ -155,20 +155,35 @@ class Demo:
             self._server.wait()
 
     def _serve(self) -> None:
+        for port in (free_port(), 0):  # another may take the first one before the server does
+            self._start_server(port)
+            wait_for(self._has_begun, "the server listens", self._server_log)
+            if self._url:
+                break
+        wait_for(self._is_ready, "the server is ready", self._server_log)
+        self._command(f"curl {self._url}/ready")
+        self._json(fetch(f"{self._url}/ready")[1])
+
+    def _start_server(self, port: int) -> None:
         args = ["serve", "--model", "iris", "--alias", "champion", "--host", "127.0.0.1"]
-        args += ["--port", str(self._port), "--poll-seconds", "0.2", "--drain-seconds", "0"]
+        args += ["--port", str(port), "--poll-seconds", "0.2", "--drain-seconds", "0"]
         self._command(shlex.join(["mlplat", *args]) + " &")
-        with (self._folder / "serve.log").open("wb") as log:
+        with (self._folder / SERVER_LOG).open("wb") as log:
             self._server = subprocess.Popen(  # noqa: S603 - our own command line
                 [sys.executable, "-m", "mlplat", *args],
                 cwd=self._folder,
+                env=os.environ | {"LOG_LEVEL": "info"},  # so that it says where it listens
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        wait_for(self._is_ready, "the server is ready", self._server_log)
-        self._command(f"curl {self._url}/ready")
-        self._json(fetch(f"{self._url}/ready")[1])
+
+    def _has_begun(self) -> bool:
+        """Whether the server listens, and so is who answers at its URL, or could not and ended."""
+        ended = self._server is not None and self._server.poll() is not None
+        listening = LISTENING.search((self._folder / SERVER_LOG).read_text())
+        self._url = listening[1] if listening else ""
+        return ended or bool(self._url)
 
     def _is_ready(self) -> bool:
         if self._server is not None and self._server.poll() is not None:
@@ -176,7 +191,7 @@ class Demo:
         return fetch(f"{self._url}/ready")[0] == 200
 
     def _server_log(self) -> str:
-        return (self._folder / "serve.log").read_text()[-2000:]
+        return (self._folder / SERVER_LOG).read_text()[-2000:]
 
     def _await_version(self, version: str) -> None:
         wait_for(

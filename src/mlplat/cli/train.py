@@ -67,6 +67,8 @@ def train(settings: TrainSettings) -> None:
         typer.echo(f"{promotion.alias} {outcome}: {result.decision.reason}")
     if result.pruned:
         typer.echo(f"pruned {', '.join(result.pruned)}")
+    if result.unpruned is not None:
+        typer.echo(f"nothing was pruned: {result.unpruned}")
 
 
 def parameters(pairs: Sequence[str], target: str | None) -> dict[str, str]:

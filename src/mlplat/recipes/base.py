@@ -11,9 +11,10 @@ from sklearn.base import BaseEstimator
 from mlplat.bundle.features import Features, Inputs
 from mlplat.bundle.manifest import Task
 from mlplat.bundle.prediction import Prediction
+from mlplat.bundle.scores import LOWER_IS_BETTER
 from mlplat.recipes.dataset import Dataset
 from mlplat.recipes.inference import infer_features
-from mlplat.recipes.metrics import LOWER_IS_BETTER, task_metrics
+from mlplat.recipes.metrics import task_metrics
 from mlplat.recipes.params import ParameterHelp, Parameters, describe_parameters
 from mlplat.recipes.split import hold_out
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from mlplat.bundle.manifest import Task
 from mlplat.bundle.prediction import Prediction
 
-LOWER_IS_BETTER = frozenset({"log_loss", "mae", "rmse", "naive_mae", "naive_rmse"})
-
 
 def task_metrics(task: Task, y: NDArray[Any], predicted: Prediction) -> dict[str, float]:
     """The usual metrics of a task.

@@ -30,6 +30,9 @@ SECRET_LENGTH = 43
 KNOWN_SECONDS = 4.0
 """For so long a key that was found right is not looked up again; a revoked one stops within this time."""
 
+ADMIN_ID = "admin"
+"""The id of the key that no database holds; no other is so short."""
+
 MOST_KNOWN = 10_000
 USED_EVERY = timedelta(minutes=1)
 RANKS: dict[Role, int] = {"reader": 0, "writer": 1, "admin": 2}
@@ -88,6 +91,10 @@ class Caller:
             raise forbidden(f"The key {self.name!r} is only for models named {self.pattern}.")
 
 
+ADMIN = Caller("admin", "admin", key_id=ADMIN_ID)
+"""Who has the admin's key of the environment."""
+
+
 class KeyRing:
     """Tells callers by their keys.
 
@@ -114,7 +121,7 @@ class KeyRing:
             return Caller("anonymous", "admin") if self._open else None
         digest = _digest(key)
         if self._admin is not None and hmac.compare_digest(digest, self._admin):
-            return Caller("admin", "admin", key_id="admin")
+            return ADMIN
         until, caller = self._known.get(digest, (0.0, None))
         return caller if time.monotonic() < until else None
 
@@ -143,6 +150,12 @@ class KeyRing:
         caller = Caller(row.name, row.role, row.pattern, row.id)
         self._remember(_digest(key or ""), caller, row.expires_at, now)
         return caller
+
+    def prove(self, token: str) -> str | None:
+        """What only who has the admin's key of now can make of a token, and does not tell it; None without such a key."""
+        if self._admin is None:
+            return None
+        return hmac.new(self._admin.encode(), token.encode("utf-8", "surrogateescape"), "sha256").hexdigest()
 
     def forget(self) -> None:
         """Look up every key anew, as one was revoked."""

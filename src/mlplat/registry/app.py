@@ -15,6 +15,8 @@ from mlplat.registry.answers import on_failure, on_gone, on_http_error, on_inval
 from mlplat.registry.edge import OPEN_PATHS, Edge
 from mlplat.registry.routes import all_routes
 from mlplat.registry.service import Service
+from mlplat.registry.ui.errors import shown
+from mlplat.registry.ui.routes import page_routes
 from mlplat.registry.upkeep import Upkeep
 from mlplat.web.apikeys import SECURITY
 
@@ -44,14 +46,14 @@ def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
         exception_handlers={
-            MlplatError: on_mlplat_error,
-            HTTPException: on_http_error,
-            RequestValidationError: on_invalid,
+            MlplatError: shown(on_mlplat_error),
+            HTTPException: shown(on_http_error),
+            RequestValidationError: shown(on_invalid),
             ClientDisconnect: on_gone,
-            Exception: on_failure,
+            Exception: shown(on_failure),
         },
     )
-    for routes in all_routes(service):
+    for routes in (*all_routes(service), *page_routes(service)):
         app.include_router(routes)
     app.add_middleware(Edge, service=service)
     generated = app.openapi

@@ -57,6 +57,12 @@ class Author:
         )
 
 
+def is_noted(connection: Connection, action: str, model: str, target: str) -> bool:
+    """Whether there is such a line."""
+    wanted = audit.c.model == model, audit.c.action == action, audit.c.target == target
+    return connection.scalar(select(audit.c.id).where(*wanted).limit(1)) is not None
+
+
 def list_changes(
     connection: Connection,
     part: Slice,

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from mlplat.errors import NotFoundError, RequestError
 from mlplat.registry import filters, terms
 from mlplat.registry.bodies import AliasMove, Model, Page, Version, VersionDetail
+from mlplat.registry.entries import CUT, LISTED_PARTS
 from mlplat.registry.keyset import Slice, Sort, page
 from mlplat.registry.tables import METRIC, aliases, metrics, model_tags, models, moves, version_tags, versions
 from mlplat.registry.tables import terms as term_rows
@@ -30,6 +31,22 @@ VERSION_SORTS = {
 }
 LISTED = [column for column in versions.c if column.name not in {"facts", "card", "natural", "model_id"}]
 FACTS = (versions.c.facts, versions.c.card)
+
+# Statements that never change are made once, which takes longer than to have them answered.
+ALIASES_OF_MODELS = (
+    select(aliases).where(aliases.c.model_id.in_(bindparam("ids", expanding=True))).order_by(aliases.c.alias)
+)
+ALIASES_OF_VERSIONS = (
+    select(aliases)
+    .where(aliases.c.model_id == bindparam("id"), aliases.c.version.in_(bindparam("versions", expanding=True)))
+    .order_by(aliases.c.alias)
+)
+MODEL = select(models).where(models.c.name == bindparam("model"))
+VERSION = (
+    select(*LISTED, *FACTS, versions.c.model_id)
+    .join(models)
+    .where(models.c.name == bindparam("model"), versions.c.version == bindparam("version"))
+)
 
 
 def list_models(
@@ -70,7 +87,7 @@ def search_models(connection: Connection, text: str, part: Slice, *, pattern: st
 
 def get_model(connection: Connection, name: str) -> Model | None:
     """A model; None if there is none of that name."""
-    row = connection.execute(select(models).where(models.c.name == name)).one_or_none()
+    row = connection.execute(MODEL, {"model": name}).one_or_none()
     return None if row is None else _with_aliases(connection, [row])[0]
 
 
@@ -102,7 +119,7 @@ def list_versions(
         NotFoundError: if there is no such model.
         RequestError: if the sort, a tag, a condition or the cursor is none.
     """
-    query = _versions(model, LISTED)
+    query = select(*LISTED, versions.c.model_id).join(models).where(models.c.name == model)
     if sort.lstrip("-").startswith("metric:"):
         name = sort.lstrip("-").removeprefix("metric:")
         if not name or len(name) > METRIC or "\0" in name:
@@ -127,12 +144,11 @@ def list_versions(
 
 def get_version(connection: Connection, model: str, version: str) -> VersionDetail | None:
     """A version with all that is known about it; None if there is none of that name."""
-    query = _versions(model, [*LISTED, *FACTS]).where(versions.c.version == version)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(VERSION, {"model": model, "version": version}).one_or_none()
     if row is None:
         return None
-    listed = _listed(connection, model, [row])[0]
-    return VersionDetail(**vars(listed), sha256=row.sha256, card=row.card, **row.facts)
+    listed = vars(_listed(connection, model, [row])[0])
+    return VersionDetail(**{**listed, **row.facts, "cut": []}, sha256=row.sha256, card=row.card)
 
 
 def list_aliases(connection: Connection, model: str) -> dict[str, AliasMove]:
@@ -155,30 +171,45 @@ def list_moves(connection: Connection, model: str, alias: str, part: Slice) -> P
     return page(connection, query, sort, part, lambda rows: [_move(row) for row in rows])
 
 
+def list_moves_of(connection: Connection, model: str, version: str, limit: int) -> list[AliasMove]:
+    """The newest moves of any alias of a model to a version, or away from it."""
+    concerned = (moves.c.version == version) | (moves.c.previous == version)
+    query = _moves(model).where(concerned).order_by(moves.c.at.desc(), moves.c.number.desc()).limit(limit)
+    return [_move(row) for row in connection.execute(query)]
+
+
+def metrics_of(connection: Connection, model: str, named: Iterable[str]) -> dict[str, dict[str, float]]:
+    """The metrics of those of the named versions of a model that exist, as lists show them."""
+    asked = models.c.name == model, versions.c.version.in_(list(named))
+    query = select(versions.c.version, versions.c.metrics).join(models).where(*asked)
+    return {row.version: {} if row.metrics == CUT else row.metrics for row in connection.execute(query)}
+
+
 def _models(connection: Connection, query: Select[Any], sort: Sort, part: Slice) -> Page[Model]:
     return page(connection, query, sort, part, lambda rows: _with_aliases(connection, rows))
 
 
-def _with_aliases(connection: Connection, rows: Sequence[Row[Any]]) -> list[Model]:
+def _with_aliases(connection: Connection, rows: Sequence[Any]) -> list[Model]:
     named: dict[int, dict[str, str]] = defaultdict(dict)
     if rows:
-        wanted = aliases.c.model_id.in_([row.id for row in rows])
-        for found in connection.execute(select(aliases).where(wanted).order_by(aliases.c.alias)):
+        for found in connection.execute(ALIASES_OF_MODELS, {"ids": [row.id for row in rows]}):
             named[found.model_id][found.alias] = found.version
-    return [Model(**_fields(row, Model), aliases=named[row.id]) for row in rows]
+    return [Model(**row._mapping, aliases=named[row.id]) for row in rows]  # noqa: SLF001 - its documented name
 
 
-def _versions(model: str, columns: Sequence[Any]) -> Select[Any]:
-    return select(*columns, versions.c.model_id).join(models).where(models.c.name == model)
-
-
-def _listed(connection: Connection, model: str, rows: Sequence[Row[Any]]) -> list[Version]:
+def _listed(connection: Connection, model: str, rows: Sequence[Any]) -> list[Version]:
     named = defaultdict(list)
     if rows:
-        wanted = aliases.c.model_id == rows[0].model_id, aliases.c.version.in_([row.version for row in rows])
-        for found in connection.execute(select(aliases).where(*wanted).order_by(aliases.c.alias)):
+        wanted = {"id": rows[0].model_id, "versions": [row.version for row in rows]}
+        for found in connection.execute(ALIASES_OF_VERSIONS, wanted):
             named[found.version].append(found.alias)
-    return [Version(**_fields(row, Version), model=model, aliases=named[row.version]) for row in rows]
+    return [_version(row, model, named[row.version]) for row in rows]
+
+
+def _version(row: Any, model: str, named: list[str]) -> Version:
+    cut = [name for name in LISTED_PARTS if getattr(row, name) == CUT]
+    shown = {**row._mapping, **{name: {} for name in cut}}  # noqa: SLF001
+    return Version(**shown, model=model, aliases=named, cut=cut)
 
 
 def _moves(model: str) -> Select[Any]:
@@ -191,12 +222,7 @@ def _is_current() -> Any:
 
 
 def _move(row: Row[Any]) -> AliasMove:
-    return AliasMove(**_fields(row, AliasMove))
-
-
-def _fields(row: Row[Any], body: type[Any]) -> dict[str, Any]:
-    """The columns of a row that an answer has, too."""
-    return {name: value for name, value in row._mapping.items() if name in body.model_fields}  # noqa: SLF001 - its documented name
+    return AliasMove(**row._mapping)  # noqa: SLF001
 
 
 def _sort(name: str, known: dict[str, tuple[Any, type]], identity: Any) -> Sort:

@@ -43,7 +43,8 @@ def decode(cursor: str, sort: str, kind: type) -> tuple[Any, int]:
     except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError) as error:
         raise _refused() from error
     aware = not isinstance(value, datetime) or value.tzinfo is not None
-    if said != sort or not aware or not 0 <= last < 2**63 or (isinstance(value, str) and "\0" in value):
+    fits = not isinstance(value, int) or -(2**63) <= value < 2**63
+    if said != sort or not aware or not fits or not 0 <= last < 2**63 or (isinstance(value, str) and "\0" in value):
         raise _refused()
     return value, last
 

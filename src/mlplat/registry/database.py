@@ -4,26 +4,24 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from threading import Lock
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy import exc as sql
 from sqlalchemy.engine import URL, make_url
 
 from mlplat.errors import MlplatError, OverloadedError, RequestError, UsageError
+from mlplat.registry.postgresql import ANSWER_SECONDS, CONNECT_SECONDS, LOCK_SECONDS, make_engine
 
-CONNECT_SECONDS = 3
-STATEMENT_SECONDS = 10
-LOCK_SECONDS = 5
 RETRY_AFTER = 2
 """After so many seconds another try is worth it; a database that starts again needs no longer."""
 
-SESSION = (
-    f"SET statement_timeout = '{STATEMENT_SECONDS}s'",
-    f"SET lock_timeout = '{LOCK_SECONDS}s'",
-    "SET idle_in_transaction_session_timeout = '60s'",
-    "SET timezone = 'UTC'",
-)
+LOOK_SECONDS = 1.0
+"""How long a look whether the database is there may wait for its answer; with a new connection, three seconds more."""
+
+PATIENT_SECONDS = 600.0
+"""How long a migration may wait for an answer."""
+
 PRAGMAS = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", f"busy_timeout = {LOCK_SECONDS * 1000}")
 
 
@@ -37,16 +35,21 @@ class Database:
     Args:
         url: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.
         pool_size: connections that are kept and used at most.
+        answer_seconds: how long PostgreSQL may take for an answer.
 
     Raises:
         UsageError: if the URL is another one.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, answer_seconds: float = ANSWER_SECONDS) -> None:
         self.failures = 0
-        self.engine = _engine(_parsed(url), pool_size)
+        parsed = _parsed(url)
+        self.engine = _engine(parsed, pool_size, CONNECT_SECONDS, answer_seconds)
         # PostgreSQL needs no transaction to read, which would cost two more round trips.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT") if self.is_shared else self.engine
+        self._looking = _engine(parsed, 1, 2, LOOK_SECONDS)
+        self._is_away = False
+        self._look = Lock()
 
     @property
     def is_shared(self) -> bool:
@@ -60,13 +63,25 @@ class Database:
         Raises:
             DatabaseError: if the database does not answer.
         """
+        self._admit()
         with self._explained(), self._reading.connect() as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that writes, and is undone if the block raises. Raises DatabaseError as `read` does."""
+    def write(self, *, patient: bool = False) -> Iterator[Connection]:
+        """A transaction that writes, and is undone if the block raises.
+
+        Args:
+            patient: let the database take minutes.
+
+        Raises:
+            DatabaseError: if the database does not answer.
+        """
+        self._admit()
         with self._explained(), self.engine.connect() as connection:
+            if patient and self.is_shared:
+                connection.connection.driver_connection.answer_seconds = PATIENT_SECONDS  # type: ignore[union-attr]
+                connection.detach()  # and closed in the end, as the next one is not so patient
             connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
@@ -84,6 +99,7 @@ class Database:
         if not self.is_shared:
             yield True
             return
+        self._admit()
         with self._explained(), self.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             held = connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": lock}).scalar_one()
@@ -94,28 +110,50 @@ class Database:
                     connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": lock})
 
     def check(self) -> None:
-        """Ask the database for nothing. Raises DatabaseError."""
-        with self.read() as connection:
-            connection.execute(text("SELECT 1"))
+        """See whether the database is there, within seconds and whatever else is asked of it. Raises DatabaseError."""
+        if not self._look.acquire(timeout=LOOK_SECONDS):
+            raise _no_answer("another one looks for it")
+        try:
+            with self._explained(), self._looking.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        finally:
+            self._look.release()
+        self._is_away = False
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+        self._looking.dispose()
+
+    def _admit(self) -> None:
+        """While the database is away, let one look for it at a time, and refuse the others, so that no thread waits.
+
+        Raises:
+            DatabaseError: if it is still away.
+        """
+        if self._is_away:
+            if self._look.locked():
+                raise _no_answer("it did not a moment ago")
+            self.check()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (sql.OperationalError, sql.InterfaceError, sql.InternalError, sql.TimeoutError) as error:
-            self.failures += 1
-            raise DatabaseError(f"The database does not answer: {_reason(error)}.", retry_after=RETRY_AFTER) from error
         except sql.DataError as error:
             raise RequestError(f"A value is none that the database can hold: {_reason(error)}.") from error
-        except sql.DBAPIError as error:
-            if not error.connection_invalidated:
+        except (sql.DBAPIError, sql.TimeoutError) as error:
+            lost = isinstance(error, sql.DBAPIError) and (error.connection_invalidated or error.statement is None)
+            known = sql.OperationalError | sql.InterfaceError | sql.InternalError | sql.TimeoutError
+            if not lost and not isinstance(error, known):
                 raise
+            self._is_away = self._is_away or lost
             self.failures += 1
-            raise DatabaseError(f"The database does not answer: {_reason(error)}.", retry_after=RETRY_AFTER) from error
+            raise _no_answer(_reason(error)) from error
+
+
+def _no_answer(reason: str) -> DatabaseError:
+    return DatabaseError(f"The database does not answer: {reason}.", retry_after=RETRY_AFTER)
 
 
 def _parsed(url: str) -> URL:
@@ -131,25 +169,19 @@ def _parsed(url: str) -> URL:
     raise UsageError(f"{parsed.render_as_string()!r} is no database that the registry can use.", hint=hint)
 
 
-def _engine(url: URL, pool_size: int) -> Engine:
-    common: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": CONNECT_SECONDS}
-    if url.drivername.startswith("sqlite"):
-        _make_folder(Path(str(url.database)))
-        engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": LOCK_SECONDS}, **common)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    network = {
-        "connect_timeout": CONNECT_SECONDS,
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": STATEMENT_SECONDS * 1000,
-        "application_name": "mlplat-registry",
-    }
-    wanted = {name: value for name, value in network.items() if name not in url.query}
-    engine = create_engine(url, connect_args=wanted, pool_pre_ping=True, pool_recycle=1800, **common)
-    event.listen(engine, "connect", _prepare_postgresql)
+def _engine(url: URL, pool_size: int, connect_seconds: int, answer_seconds: float) -> Engine:
+    if not url.drivername.startswith("sqlite"):
+        return make_engine(url, pool_size, connect_seconds=connect_seconds, answer_seconds=answer_seconds)
+    _make_folder(Path(str(url.database)))
+    engine = create_engine(
+        url,
+        connect_args={"check_same_thread": False, "timeout": LOCK_SECONDS},
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=connect_seconds,
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -170,13 +202,6 @@ def _begin_sqlite(connection: Connection) -> None:
     """SQLite has one writer: who writes waits for its turn at the start, as in the middle it would be refused."""
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _prepare_postgresql(connection: Any, _: object) -> None:
-    connection.autocommit = True
-    for statement in SESSION:
-        connection.execute(statement)
-    connection.autocommit = False
 
 
 def _reason(error: Exception) -> str:

@@ -11,10 +11,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlplat.errors import MlplatError, OverloadedError, RequestError
-from mlplat.registry.access import forbidden
 from mlplat.registry.answers import error_response
 from mlplat.registry.audit import Author
+from mlplat.registry.protocol import UPLOAD
 from mlplat.registry.service import Service
+from mlplat.registry.ui import errors, forgery, visits
+from mlplat.registry.ui.paths import is_page, is_static
+from mlplat.registry.ui.rendering import HEADERS
 from mlplat.web.apikeys import sent_key
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
@@ -57,12 +60,14 @@ class Edge:
                 added["X-Request-Id"] = request_id
                 added["X-Content-Type-Options"] = "nosniff"
                 added.setdefault("Cache-Control", "no-store")
+                if is_page(scope["path"]):
+                    added.update(HEADERS)
             await send(message)
 
         try:
             await self._admit(scope, headers, request_id)
         except MlplatError as error:
-            refusal = error_response(error)
+            refusal = errors.as_page(scope, error_response(error))
             if error.status == 401 and b"text/html" in headers.get(b"accept", b""):  # a browser then asks for it
                 refusal.headers["WWW-Authenticate"] = 'Basic realm="API key as password", charset="UTF-8"'
             if scope["method"] not in SAFE:
@@ -77,26 +82,36 @@ class Edge:
 
     async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str) -> None:
         """Let in who may be; says who it is in the scope's state."""
-        if scope["path"] in OPEN_PATHS:
+        if scope["path"] in OPEN_PATHS or is_static(scope["path"]) or _is_way_in(scope, headers):
             return
         if not self._service.prepared.is_set():
             raise OverloadedError("The registry has not reached its database yet.", retry_after=2)
+        known = await self._known(scope, headers, request_id)
+        if scope["method"] not in SAFE:
+            forgery.refuse_foreign(headers)
+        limit = self._limit(scope)
+        if (length := headers.get(b"content-length", b"0")).isdigit() and int(length[:20]) > limit:
+            raise too_large(limit)
+        if _is_upload(scope):
+            known[UPLOAD] = limit
+        scope["state"] = {**scope.get("state", {}), **known}
+
+    async def _known(self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str) -> dict[str, object]:
+        """Who it is: for pages by a session, and never by a key; for all else by a key, and never by a cookie."""
+        if is_page(scope["path"]):
+            if scope["method"] not in SAFE:
+                forgery.require_origin(headers)
+            return {"visit": await to_thread.run_sync(visits.look, self._service, scope, request_id)}
         key = sent_key(headers)
         keys = self._service.keys
         caller = keys.known(key)
         if caller is None:
             caller = await to_thread.run_sync(keys.look_up, key)
-        if scope["method"] not in SAFE and headers.get(b"sec-fetch-site", b"none") not in {b"same-origin", b"none"}:
-            raise forbidden("A page of another site may not change anything here.")
-        limit = self._limit(scope)
-        if (length := headers.get(b"content-length", b"0")).isdigit() and int(length[:20]) > limit:
-            raise too_large(limit)
-        scope["state"] = {**scope.get("state", {}), "author": Author(caller, request_id)}
+        return {"author": Author(caller, request_id)}
 
     def _limit(self, scope: Scope) -> int:
         """What the body may have; the one route that takes uploads holds other bodies to `BODY_BYTES` itself."""
-        is_upload = scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]) is not None
-        return self._service.max_upload_bytes if is_upload else BODY_BYTES
+        return self._service.max_upload_bytes if _is_upload(scope) else BODY_BYTES
 
 
 class _Body:
@@ -128,6 +143,15 @@ class _Body:
 def too_large(limit: int) -> RequestError:
     """The error of a body that is too large."""
     return RequestError(f"The body is larger than {limit} bytes.", status=413, code="body_too_large")
+
+
+def _is_upload(scope: Scope) -> bool:
+    return scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]) is not None
+
+
+def _is_way_in(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser asks for nothing but what is here: it is led to the pages."""
+    return scope["path"] == "/" and scope["method"] == "GET" and b"text/html" in headers.get(b"accept", b"")
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:

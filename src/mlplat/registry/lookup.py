@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from mlplat.errors import NotFoundError
+from mlplat.errors import GoneError, NotFoundError
 from mlplat.registry import catalogue, indexing
 from mlplat.registry.bodies import AliasMove, Model, VersionDetail
 from mlplat.registry.service import Service
@@ -52,10 +52,7 @@ def no_version(service: Service, name: str, version_: str) -> NotFoundError:
     """The error for a version that does not exist."""
     tombstone = service.store.tombstone(name, version_)
     if tombstone is not None:
-        who, why = tombstone.by or "someone", tombstone.reason or "without a reason"
-        return NotFoundError(
-            f"The version {version_!r} of {name!r} was deleted on {tombstone.at:%Y-%m-%d} by {who} ({why})."
-        )
+        return GoneError(tombstone.sentence(name))
     its = select(versions.c.version).join(models).where(models.c.name == name)
     with service.database.read() as connection:
         known = connection.scalars(its.order_by(versions.c.natural.desc()).limit(SHOWN)).all()

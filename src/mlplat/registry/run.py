@@ -1,5 +1,6 @@
 """The process of the registry: a socket, a server that drains, and everything it needs, put together."""
 
+import gc
 import signal
 import sys
 import time
@@ -67,6 +68,8 @@ def run(settings: RegistrySettings) -> None:
         drain_seconds=settings.drain_seconds,
         keep_alive_seconds=settings.keep_alive_seconds,
     )
+    gc.collect()
+    gc.freeze()  # what is loaded by now is never garbage, and need not be looked through again and again
     server.run(sockets=[listener])
     sys.stdout.flush()
 

@@ -173,3 +173,13 @@ idempotency = Table(
     Column("answer", Text),
     Index(None, "at"),
 )
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("sha256", word(64), primary_key=True),
+    Column("key_id", word(16), nullable=False),
+    Column("proof", word(64)),
+    Column("expires_at", Moment, nullable=False),
+    Index(None, "expires_at"),
+)

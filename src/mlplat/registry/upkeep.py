@@ -5,9 +5,8 @@ from threading import Event, Thread
 
 from mlplat import logs
 from mlplat.errors import MlplatError
-from mlplat.registry import indexing, uploads
+from mlplat.registry import idempotency, indexing, sessions, uploads
 from mlplat.registry.database import DatabaseError
-from mlplat.registry.idempotency import forget_old
 from mlplat.registry.indexing import Changes
 from mlplat.registry.migrations import migrate
 from mlplat.registry.service import Service
@@ -16,6 +15,9 @@ from mlplat.store.aliases import utc_now
 RETRY_SECONDS = 2.0
 LOOK_SECONDS = 5.0
 """How often it is looked whether the store is there."""
+
+SWEEP_SECONDS = 86_400.0
+"""How often files that no version names are removed; they are left alone for a day anyway."""
 
 END_SECONDS = 5.0
 """What is at work when the registry ends has so long to notice; nothing is lost if it does not."""
@@ -32,6 +34,7 @@ class Upkeep:
     def __init__(self, service: Service, sync_seconds: float) -> None:
         self._service = service
         self._sync_seconds = sync_seconds
+        self._sweep_due = time.monotonic()
         self._ending = Event()
         self._thread = Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -75,21 +78,25 @@ class Upkeep:
     def _look(self) -> None:
         try:
             self._service.store.objects.size("ready")
-            state = "ok"
+            state, reason = "ok", ""
         except MlplatError as error:
-            state = str(error)
+            state, reason = "away", str(error)
         if state != self._service.condition.store:
-            logs.get().info("store_looked_at", state=state)
+            logs.get().info("store_looked_at", state=state, reason=reason)
             self._service.condition.store = state
 
     def _sync(self) -> None:
-        """Take in what others wrote into the store, unless another registry is at it."""
+        """Take in what others wrote into the store, and remove what nobody needs, unless another registry is at it."""
         service = self._service
         try:
             uploads.remove_stale(service.uploads)
-            forget_old(service.database, utc_now())
+            for kept in (idempotency, sessions):
+                kept.forget_old(service.database, utc_now())
             with service.database.alone(indexing.LOCK) as alone:
                 changes = indexing.index_store(service.database, service.store, told=self._go_on) if alone else None
+                if alone and time.monotonic() >= self._sweep_due:
+                    indexing.sweep_store(service.database, service.store, self._go_on)
+                    self._sweep_due = time.monotonic() + SWEEP_SECONDS
         except _Ended:
             return
         except MlplatError as error:
@@ -104,7 +111,7 @@ class Upkeep:
             if changes:
                 logs.get().info("synced", **vars(changes))
 
-    def _go_on(self, _: str, __: Changes) -> None:
+    def _go_on(self, _: str, __: Changes | None = None) -> None:
         if self._ending.is_set():
             raise _Ended
 

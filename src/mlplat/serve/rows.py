@@ -1,6 +1,7 @@
 """Rows as clients send them, by position or by name, into the model's inputs: plain functions over values."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -8,7 +9,6 @@ import msgspec
 from mlplat.bundle.features import EXACT_INTEGER, Features, Inputs, Problem, Rows, describe, listed
 from mlplat.bundle.rows import row_encoder
 from mlplat.errors import RequestError
-from mlplat.serve.protocols.base import Limits
 
 SHOWN_PROBLEMS = 3
 
@@ -16,6 +16,14 @@ FEW_ROWS = 32
 """Up to so many rows are encoded value by value, which is faster than numpy's calls for each column."""
 
 Decode = Callable[[bytes | bytearray | memoryview], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask for."""
+
+    max_rows: int = 10_000
+    max_horizon: int = 1000
 
 
 def json_decoder(form: Any) -> Decode:

@@ -1,6 +1,7 @@
 """Requests to a registry: with the key, tried anew for a few seconds, and never believed without a look.
 
-Every request here may be repeated: the registry does it once, however often it arrives.
+Every request is repeated if its answer is lost, so it must be one that may be: one that the registry does once, however often
+it arrives, or that says on what condition.
 """
 
 import hashlib
@@ -19,12 +20,15 @@ from urllib3.exceptions import (
     HTTPError,
     NameResolutionError,
     ProtocolError,
+    ProxyError,
     ReadTimeoutError,
     SSLError,
 )
 
 from mlplat.errors import MlplatError, StoreError, UsageError
+from mlplat.store.meter import metered
 from mlplat.store.multipart import Multipart
+from mlplat.store.proxies import connections_to
 from mlplat.store.replies import AwayError, error_of, no_registry
 from mlplat.store.storekey import StoreKey
 
@@ -43,6 +47,9 @@ UPLOADS = 3
 REPLY_BYTES = 32 << 20
 """What an answer in JSON may have; a manifest has 16 MiB at most."""
 
+NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL calls an answer that is not TLS, depending on its release and on the answer."""
+
 REPLY_SECONDS = 60.0
 ERROR_BYTES = 1 << 16
 BLOCK = 1 << 18
@@ -59,7 +66,7 @@ class Client:
     def __init__(self, url: str, key: StoreKey) -> None:
         self.url = url
         self._key = key
-        self._pool = urllib3.PoolManager(retries=False, maxsize=4)
+        self._pool = connections_to(url)
 
     def ask(
         self, method: str, path: str, *, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
@@ -131,7 +138,8 @@ class Client:
                 sink.restart()
             elif not response.headers.get("Content-Range", "").startswith(f"bytes {at}-"):
                 raise no_registry(self.url, "it sends another part of a file than the one that was asked for")
-            for block in self._blocks(response, size - sink.size):
+            blocks = self._blocks(response, size - sink.size)
+            for block in metered(blocks, "downloading", total=size, start=sink.size):
                 sink.write(block)
         if sink.size != size:
             raise no_registry(self.url, f"it sends {sink.size} bytes of a file that has {size}")
@@ -152,17 +160,17 @@ class Client:
             response.close()
             response = self._send(method, path, headers, body, timeout, self._key.value)
         try:
-            self._require_success(response)
+            self._require_success(response, keyless=key is None)
             yield response
         except BaseException:
             response.close()
             raise
         response.release_conn()
 
-    def _require_success(self, response: urllib3.BaseHTTPResponse) -> None:
+    def _require_success(self, response: urllib3.BaseHTTPResponse, *, keyless: bool) -> None:
         if not 200 <= response.status < 300:
             said = b"".join(self._blocks(response, ERROR_BYTES, REPLY_SECONDS, cut=True))
-            raise error_of(self.url, response.status, response.headers, said)
+            raise error_of(self.url, response.status, response.headers, said, keyless=keyless)
 
     def _send(  # noqa: PLR0917
         self,
@@ -216,6 +224,9 @@ class Client:
 
     def _unreachable(self, error: Exception) -> MlplatError:
         text = f"The registry {self.url} cannot be reached: {reason_of(error)}."
+        if isinstance(error, SSLError) and any(each in str(error) for each in NO_TLS):
+            text = f"The registry {self.url} cannot be reached: what answers there does not speak TLS."
+            return StoreError(text, hint="Perhaps its URL begins with http://.")
         if isinstance(error, SSLError):
             return StoreError(text, hint="Check the certificate; SSL_CERT_FILE names those that are trusted.")
         return AwayError(text, hint="Check the network and the URL of the store.")
@@ -295,6 +306,8 @@ def checked_url(url: str) -> str:
 
 def reason_of(error: BaseException) -> str:
     """Why a connection failed, in a few words."""
+    if isinstance(error, ProxyError):
+        return f"its proxy says: {reason_of(error.original_error)}"
     if isinstance(error, NameResolutionError):
         return "no such host"
     if isinstance(error, ProtocolError):

@@ -7,6 +7,7 @@ from uuid import uuid4
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import CorruptError
 from mlplat.objects.files import explain
+from mlplat.store.meter import metered
 
 BLOCK = 1 << 20
 
@@ -34,10 +35,13 @@ class Multipart:
         Raises:
             CorruptError: if a file is not as long as its manifest says any more.
         """
+        return metered(self._blocks(), "uploading", total=self.length)
+
+    def _blocks(self) -> Iterator[bytes]:
         yield self._first
         for head, size, path in self._files:
             yield head
-            yield from _blocks(path, size)
+            yield from _read(path, size)
         yield self._last
 
 
@@ -47,7 +51,7 @@ def _head(boundary: str, name: str, kind: str = "application/octet-stream") -> b
     return f"\r\n--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Type: {kind}\r\n\r\n".encode()
 
 
-def _blocks(path: Path, size: int) -> Iterator[bytes]:
+def _read(path: Path, size: int) -> Iterator[bytes]:
     left = size
     try:
         with path.open("rb") as stream:

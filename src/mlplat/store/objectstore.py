@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlplat.bundle import names
 from mlplat.bundle.manifest import Manifest
-from mlplat.errors import MlplatError, NotFoundError
+from mlplat.errors import GoneError, MlplatError, NotFoundError
 from mlplat.objects import Objects, open_objects
 from mlplat.store import content, keys, tombstones
 from mlplat.store.aliases import UNCHECKED, AliasLog, Clock, Expected, Move, utc_now
@@ -138,6 +138,10 @@ class ObjectStore(Store):
         """Say in the history of an alias why it was not moved; nothing is written where it does not exist."""
         self._log(model, alias).stay(reason=reason, by=by, clock=self.clock)
 
+    def end(self, model: str, alias: str) -> list[int]:
+        """Let an alias name nothing any more, without its history; the numbers of its moves."""
+        return self._log(model, alias).end()
+
     def published(self, manifest: Manifest) -> datetime:
         """When a version came into this store: when its manifest was written."""
         modified = self.objects.modified(keys.manifest(manifest.model, manifest.version))
@@ -162,10 +166,7 @@ class ObjectStore(Store):
 
     def _no_version(self, model: str, version: str) -> MlplatError:
         if (tombstone := self.tombstone(model, version)) is not None:
-            when = (
-                f"on {tombstone.at:%Y-%m-%d} by {tombstone.by or 'someone'} ({tombstone.reason or 'without a reason'})"
-            )
-            return NotFoundError(f"The version {version!r} of {model!r} was deleted {when}.")
+            return GoneError(tombstone.sentence(model))
         if versions := self.versions(model):
             return NotFoundError(f"There is no version {version!r} of {model!r}.", hint=f"It has {_some(versions)}.")
         return self._no_model(model)

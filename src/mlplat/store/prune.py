@@ -45,12 +45,15 @@ def prune(
         dry_run: only say what would be removed.
 
     Raises:
+        ForbiddenError: if the key of the store is not an admin's; nothing was looked at then.
         NotFoundError: if there is no such model.
         CorruptError, SchemaError: if a manifest cannot be read; then it is unknown which files it names, and nothing is
             removed.
     """
     if keep is not None and keep < 0:
         raise UsageError("The number of versions to keep cannot be negative.")
+    if not dry_run:
+        store.require(model, "admin")
     deleted = store.deleted(model)
     if not dry_run:
         _finish(store, model, deleted)
@@ -76,6 +79,17 @@ def prune(
         bytes=sum(files.values()),
         dry_run=dry_run,
     )
+
+
+def sweep(store: Store, model: str) -> dict[str, int]:
+    """Remove the files that no version of a model names, and that are older than a day; their hashes and sizes.
+
+    Raises:
+        CorruptError, SchemaError: if a manifest cannot be read; then it is unknown which files it names, and nothing is
+            removed.
+    """
+    manifests = _manifests(store, model).values()
+    return store.sweep(model, {entry.sha256 for each in manifests for entry in each.files.values()}, dry_run=False)
 
 
 def _manifests(store: Store, model: str) -> dict[str, Manifest]:

@@ -10,6 +10,8 @@ from mlplat.errors import (
     ConflictError,
     CorruptError,
     DeletedError,
+    ForbiddenError,
+    GoneError,
     MlplatError,
     MovedError,
     NotFoundError,
@@ -40,6 +42,10 @@ class AwayError(StoreError):
         self.after = after
 
 
+class UnknownPathError(StoreError):
+    """A registry that knows no such path, as one of an earlier release; or no registry."""
+
+
 class Failure(msgspec.Struct):
     """The body of an error."""
 
@@ -47,7 +53,7 @@ class Failure(msgspec.Struct):
     code: str
 
 
-def error_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -> MlplatError:
+def error_of(url: str, status: int, headers: Mapping[str, str], body: bytes, *, keyless: bool = False) -> MlplatError:
     """The error that an answer stands for.
 
     Args:
@@ -55,6 +61,7 @@ def error_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -> 
         status: of the answer, none of success.
         headers: of the answer.
         body: its beginning.
+        keyless: whether no key was sent.
     """
     if 300 <= status < 400:
         where = printable(headers.get("Location", "nowhere"))
@@ -67,20 +74,33 @@ def error_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -> 
     if status in TRY_LATER or said.code == "in_progress":
         return AwayError(f"The registry {url} cannot answer now: {text}", after=seconds_of(headers.get("Retry-After")))
     if status == 401:
-        return UsageError(f"The registry {url} refuses the key.", hint=f"Set {KEY}, or {FILE} to a file that holds it.")
+        return _unauthorized(url, keyless=keyless)
     if status == 403:
-        return UsageError(text)
+        return ForbiddenError(text, hint=f"Set {KEY} to such a key, or {FILE} to a file that holds it.")
     if status == 404 and text.startswith(NO_ROUTE):
-        return _no_registry(url, status, headers)
+        return UnknownPathError(_no_registry(url, status, headers).message, hint=CHECK_URL)
     if status >= 500 and said.code not in _SERVER_ERRORS:
         return StoreError(f"The registry {url} failed: {text}")
-    kind = _SERVER_ERRORS.get(said.code) or _CODES.get(said.code) or _STATUSES.get(status, UsageError)
+    kind = _SERVER_ERRORS.get(said.code) or _CODES.get((status, said.code)) or _STATUSES.get(status, UsageError)
     return kind(text)
 
 
+def _unauthorized(url: str, *, keyless: bool) -> UsageError:
+    if keyless:
+        return UsageError(f"The registry {url} asks for a key.", hint=f"Set {KEY}, or {FILE} to a file that holds it.")
+    return UsageError(
+        f"The registry {url} refuses the key: it is wrong, or has expired or was revoked.",
+        hint=f"Set another one in {KEY}, or in the file that {FILE} names; whoever runs the registry makes them.",
+    )
+
+
 _SERVER_ERRORS: dict[str, type[MlplatError]] = {"corrupt": CorruptError, "unreadable_manifest": SchemaError}
-_CODES: dict[str, type[MlplatError]] = {"deleted": DeletedError}
-_STATUSES: dict[int, type[MlplatError]] = {404: NotFoundError, 409: ConflictError, 412: MovedError}
+_CODES: dict[tuple[int, str], type[MlplatError]] = {(404, "deleted"): GoneError, (409, "deleted"): DeletedError}
+_STATUSES: dict[int, type[MlplatError]] = {
+    404: NotFoundError,
+    409: ConflictError,
+    412: MovedError,
+}
 
 
 def _foreign(url: str, status: int, headers: Mapping[str, str]) -> MlplatError:

@@ -12,6 +12,8 @@ from mlplat.objects import Objects
 from mlplat.store import keys
 from mlplat.store.aliases import AliasLog, Clock
 
+NEVER_AGAIN = "Its name is not used again: choose a new version."
+
 
 class Tombstone(BaseModel):
     """That a version was deleted: when, by whom and why."""
@@ -22,6 +24,11 @@ class Tombstone(BaseModel):
     at: AwareDatetime
     by: str
     reason: str
+
+    def sentence(self, model: str) -> str:
+        """What became of the version of a model, for people."""
+        who, why = self.by or "someone", self.reason or "without a reason"
+        return f"The version {self.version!r} of {model!r} was deleted on {self.at:%Y-%m-%d} by {who} ({why})."
 
 
 def read(objects: Objects, model: str, version: str) -> Tombstone | None:
@@ -49,11 +56,7 @@ def refuse(objects: Objects, model: str, version: str) -> None:
         return
     tombstone = read(objects, model, version)
     if tombstone is not None:
-        raise DeletedError(
-            f"The version {version!r} of {model!r} was deleted on {tombstone.at:%Y-%m-%d} by {tombstone.by or 'someone'}"
-            f" ({tombstone.reason or 'without a reason'}).",
-            hint="Its name is not used again: choose a new version.",
-        )
+        raise DeletedError(tombstone.sentence(model), hint=NEVER_AGAIN)
 
 
 def delete(objects: Objects, model: str, version: str, *, by: str, reason: str, clock: Clock) -> Tombstone:

@@ -1,16 +1,22 @@
 """The interface of all stores, immutable versions and aliases that name them, and the choice of one by URL."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from mlplat.bundle import names
 from mlplat.bundle.manifest import Manifest
-from mlplat.errors import CorruptError, UsageError
+from mlplat.errors import CorruptError, DeletedError, GoneError, NotFoundError, UsageError
 from mlplat.store.aliases import UNCHECKED, Clock, Expected, Move
 from mlplat.store.seal import unseal
-from mlplat.store.tombstones import Tombstone
+from mlplat.store.tombstones import NEVER_AGAIN, Tombstone
+
+HOST_AND_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}(?:/|\Z)")
+Role = Literal["writer", "admin"]
+"""What a key of a registry must be for: a writer publishes versions and moves aliases, an admin deletes, too."""
 
 
 def open_store(url: str, *, create: bool = True) -> "Store":
@@ -22,13 +28,15 @@ def open_store(url: str, *, create: bool = True) -> "Store":
             pass False: then a folder that is missing now is an error of each call, not of this one.
 
     Raises:
-        UsageError: if the URL has another scheme.
+        UsageError: if the URL has another scheme, or lacks it.
         StoreError: if it cannot be used.
     """
     if url.startswith(("http://", "https://")):
         from mlplat.store.remote import open_registry
 
         return open_registry(url)
+    if HOST_AND_PORT.match(url) and not Path(url).exists():
+        raise UsageError(f"The store {url!r} is no folder.", hint=f"Of a registry say the whole URL: http://{url}")
     from mlplat.store.objectstore import open_object_store
 
     return open_object_store(url, create=create)
@@ -64,6 +72,33 @@ class Store(ABC):
             CorruptError: if it is damaged, or another version's.
             SchemaError: if this release cannot read it.
         """
+
+    def present(self, model: str, version: str) -> Manifest | None:
+        """The manifest of a version; None if there is none and one can be published.
+
+        For those who are about to make it, before they spend time on that.
+
+        Raises:
+            DeletedError: if it was deleted; its name is not used again.
+            ForbiddenError: if there is none, and the key of this store does not allow to publish one.
+            CorruptError, SchemaError: as `manifest`.
+        """
+        try:
+            return self.manifest(model, version)
+        except GoneError as error:
+            raise DeletedError(error.message, hint=NEVER_AGAIN) from error
+        except NotFoundError:
+            self.require(model, "writer")
+            return None
+
+    def require(self, model: str, role: Role) -> None:
+        """Refuse what needs a role with a model, before it is begun; whoever has the store itself may do all.
+
+        Raises:
+            ForbiddenError: if the key of this store has not that role.
+        """
+        del role
+        names.check(model, "model")
 
     @abstractmethod
     def publish(self, manifest: Manifest, files: Mapping[str, Path]) -> None:

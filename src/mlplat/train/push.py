@@ -3,42 +3,30 @@
 import shlex
 import tempfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
-from uuid import uuid4
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlplat.bundle import names
 from mlplat.bundle.features import Features, Inputs
-from mlplat.bundle.manifest import (
-    CARD_FILE,
-    HELD_OUT_FILE,
-    MODEL_FILE,
-    PICKLE_FILE,
-    Charts,
-    DataInfo,
-    Manifest,
-    RecipeInfo,
-    Task,
-    fingerprint,
-)
+from mlplat.bundle.manifest import MODEL_FILE, Charts, Manifest, RecipeInfo, Task, fingerprint
 from mlplat.bundle.prediction import Prediction
-from mlplat.errors import ConflictError, DataError, ExportError, NotFoundError
+from mlplat.errors import ConflictError, DataError, ExportError
 from mlplat.recipes import Dataset, read_table
 from mlplat.recipes.metrics import task_metrics
 from mlplat.runtime import Predictor, Run, open_onnx
 from mlplat.store import Store
 from mlplat.train import samples
-from mlplat.train.build import BASELINE_ROWS, Built, entry_of, finite, installed_packages
-from mlplat.train.card import card, estimator_name
+from mlplat.train.card import estimator_name
+from mlplat.train.description import BASELINE_ROWS, Built, Made, describe, entry_of
 from mlplat.train.estimatorfile import Fitted, read_estimator
 from mlplat.train.export import ADVICE as WITH_PICKLE
-from mlplat.train.export import check_parity, signature_of, sklearn_prediction, to_onnx, tolerance_of
+from mlplat.train.export import check_parity, sklearn_prediction, to_onnx
+from mlplat.train.fit import Exported
 from mlplat.train.labels import index_labels
-from mlplat.train.measure import baseline_of, charts_of, importances_of
+from mlplat.train.measure import charts_of, importances_of
 from mlplat.train.progress import Reporter, reporter
 from mlplat.train.samplerows import SampleRows, sample_rows
 
@@ -115,12 +103,14 @@ def push_estimator(
         NotFoundError: if a file does not exist.
         DataError: if the sample has not the columns, or values that the estimator refuses.
         ExportError: if the estimator cannot be exported, or its export predicts something else.
-        ConflictError: if the version exists and was made from something else.
+        ConflictError: if the version exists and was made from something else, or was deleted.
+        ForbiddenError: if the key of the store does not allow to publish; nothing was loaded.
         StoreError: if the store cannot be read or written.
     """
     names.check(model, "model")
     names.check(version, "version")
     report = report if report is not None else reporter()
+    there = store.present(model, version)
     with report.step("load") as facts:
         fitted = read_estimator(path, task)
         rows = sample_rows(read_table(sample), fitted, target)
@@ -130,8 +120,7 @@ def push_estimator(
     push = Push(
         path, fitted, rows, model, version, _info(path, fitted, target), _command(path, sample, model, version, target)
     )
-    there = _present(store, push)
-    if there is not None:
+    if _is_same(there, push):
         return PushResult(there, published=False)
     with tempfile.TemporaryDirectory(prefix="mlplat-push-") as folder:
         built = build(push, Path(folder), report)
@@ -140,8 +129,8 @@ def push_estimator(
             try:
                 store.publish(built.manifest, built.files)
             except ConflictError:
-                there = _present(store, push)
-                if there is None:
+                there = store.present(model, version)
+                if not _is_same(there, push):
                     raise
                 return PushResult(there, published=False)
     return PushResult(built.manifest, published=True)
@@ -242,54 +231,21 @@ def _expected(fitted: Fitted, table: Any) -> Prediction:
 def _describe(push: Push, data: Dataset, exported: Export, folder: Path) -> Built:
     fitted, features, inputs = push.fitted, exported.features, exported.inputs
     predicted, known = exported.run(inputs), push.rows.truth is not None
-    everything = np.arange(len(data))
-    data_info = DataInfo(uri=data.table.uri, rows=len(data), held_out=len(data), sha256=data.table.sha256)
-    metrics = finite(_metrics(data, predicted)) if known else {}
-    importances = importances_of(fitted.estimator, features) if _is_tree(fitted.estimator) else {}
-    packages = installed_packages()
-    samples.write_held_out(folder / HELD_OUT_FILE, data, everything)
-    text = card(
+    return describe(
+        Made(push.info, push.fingerprint, fitted.estimator, Exported("onnx", exported.path, exported.run), push.path),
         model=push.model,
         version=push.version,
-        task=fitted.task,
-        target=data.target,
-        classes=fitted.classes,
-        recipe=push.info,
-        estimator=fitted.estimator,
-        data=data_info,
-        left_out=data.left_out,
+        data=data,
+        held_out=np.arange(len(data)),
         features=features,
-        metrics=metrics,
-        importances=importances,
-        packages=packages,
+        baseline={name: values[:BASELINE_ROWS] for name, values in inputs.items()},
+        metrics=_metrics(data, predicted) if known else {},
+        charts=charts_of(data.y, predicted) if known else Charts(),
+        importances=importances_of(fitted.estimator, features) if _is_tree(fitted.estimator) else {},
+        folder=folder,
         command=push.command,
         made_here=False,
     )
-    (folder / CARD_FILE).write_text(text, encoding="utf-8")
-    files = {path.name: path for path in (exported.path, folder / CARD_FILE, folder / HELD_OUT_FILE)}
-    files[PICKLE_FILE] = push.path
-    some = {name: values[:BASELINE_ROWS] for name, values in inputs.items()}
-    manifest = Manifest(
-        model=push.model,
-        version=push.version,
-        created_at=datetime.now(UTC),
-        writer=uuid4().hex,
-        recipe=push.info,
-        data=data_info,
-        fingerprint=push.fingerprint,
-        task=fitted.task,
-        features=features,
-        signature=signature_of(features, fitted.task, len(fitted.classes or ())),
-        classes=fitted.classes,
-        metrics=metrics,
-        importances=importances,
-        charts=charts_of(data.y, predicted) if known else Charts(),
-        files={name: entry_of(path) for name, path in files.items()},
-        packages=packages,
-        golden=samples.golden_of(exported.run, features, data, everything, tolerance_of(fitted.task)),
-        baseline=baseline_of(features, some, exported.run(some)),
-    )
-    return Built(manifest, files)
 
 
 def _metrics(data: Dataset, predicted: Prediction) -> dict[str, float]:
@@ -315,14 +271,10 @@ def _command(path: Path, sample: str, model: str, version: str, target: str | No
     return shlex.join(words + ([] if target is None else ["--target", target]))
 
 
-def _present(store: Store, push: Push) -> Manifest | None:
-    """The version, if it is in the store and made from the same. Raises ConflictError if from something else."""
-    try:
-        there = store.manifest(push.model, push.version)
-    except NotFoundError:
-        return None
-    if there.fingerprint == push.fingerprint:
-        return there
+def _is_same(there: Manifest | None, push: Push) -> TypeGuard[Manifest]:
+    """Whether a version is there, made from the same. Raises ConflictError if it was made from something else."""
+    if there is None or there.fingerprint == push.fingerprint:
+        return there is not None
     raise ConflictError(
         f"{push.model} {push.version} exists and was made from something else; nothing was overwritten.",
         hint="Choose a new version.",

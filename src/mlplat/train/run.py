@@ -10,12 +10,14 @@ from typing import Any
 
 import structlog
 
+from mlplat import logs
 from mlplat.bundle import names
 from mlplat.bundle.manifest import Manifest, RecipeInfo
-from mlplat.errors import ConflictError, NotFoundError, UsageError
+from mlplat.errors import ConflictError, ForbiddenError, UsageError
 from mlplat.recipes import Recipe, find_recipe
 from mlplat.store import Store, prune
-from mlplat.train.build import Built, Plan, build
+from mlplat.train.build import Plan, build
+from mlplat.train.description import Built
 from mlplat.train.gate import Decision, Promotion
 from mlplat.train.progress import Reporter, reporter
 from mlplat.train.promotion import check_metric, current_move, promote
@@ -34,6 +36,7 @@ class TrainResult:
         outdated: whether it was there from an earlier try of this run, which found other data.
         decision: what became of the promotion; None if none was asked for.
         pruned: versions that were removed.
+        unpruned: why none was, though it was asked for; None if there is no reason.
     """
 
     manifest: Manifest
@@ -41,6 +44,7 @@ class TrainResult:
     decision: Decision | None = None
     pruned: tuple[str, ...] = ()
     outdated: bool = False
+    unpruned: str | None = None
 
 
 def train(
@@ -73,7 +77,7 @@ def train(
         allow_pickle: publish a pickle where ONNX cannot express the estimator.
         promotion: which alias to move, and when. With "auto" and `if_absent` nothing is trained where the alias is
             there: a first version is not missing.
-        keep: afterwards prune the model's versions but for so many of the newest.
+        keep: afterwards prune the model's versions but for so many of the newest, if the key of the store is an admin's.
         run: the name of the run (of the Job), which is the same when a pod is tried again.
         report: hears of each step; by default the terminal or the log.
 
@@ -82,7 +86,8 @@ def train(
         NotFoundError: if the data does not exist.
         DataError: if it cannot be used.
         ExportError: if the export does not predict what the estimator predicts.
-        ConflictError: if the version exists and was made from something else; nothing is overwritten.
+        ConflictError: if the version exists and was made from something else, or was deleted; nothing is overwritten.
+        ForbiddenError: if the key of the store does not allow to publish; nothing was trained.
         StoreError: if the store cannot be read or written.
     """
     kind = find_recipe(recipe)
@@ -98,6 +103,7 @@ def train(
     info = RecipeInfo(name=recipe, params=_recorded(chosen.explicit(), seed), revision=kind.revision)
     report = report if report is not None else reporter()
     with structlog.contextvars.bound_contextvars(model=model, version=version):
+        there = store.present(model, version)
         with report.step("load") as facts:
             rows = chosen.data(data)
             refuse_answers(rows)
@@ -107,7 +113,7 @@ def train(
             held_out = chosen.hold_out(rows)
             facts.update(training=int((~held_out).sum()), held_out=int(held_out.sum()))
         plan = Plan(chosen, info, rows, held_out, model, version, data)
-        manifest, published = _present(store, plan, own_run=own_run), False
+        manifest, published = _same(there, plan, own_run=own_run), False
         if manifest is None:
             with tempfile.TemporaryDirectory(prefix="mlplat-train-") as folder:
                 built = build(plan, Path(folder), seed=seed, jobs=jobs, allow_pickle=allow_pickle, report=report)
@@ -128,9 +134,9 @@ def train(
                     allow_pickle=allow_pickle,
                 )
                 facts.update(alias=promotion.alias, promoted=decision.promote, reason=decision.reason)
-        pruned = prune(store, model, keep=keep, dry_run=False).versions if keep is not None else ()
+        pruned, unpruned = ((), None) if keep is None else _prune(store, model, keep)
         outdated = manifest.fingerprint != plan.fingerprint
-        return TrainResult(manifest, published, decision, tuple(pruned), outdated)
+        return TrainResult(manifest, published, decision, pruned, outdated, unpruned)
 
 
 def default_model(recipe: type[Recipe]) -> str:
@@ -150,15 +156,13 @@ def _recorded(params: dict[str, Any], seed: int) -> dict[str, Any]:
     return params | ({"seed": seed} if seed else {})
 
 
-def _present(store: Store, plan: Plan, *, own_run: bool) -> Manifest | None:
-    """The version, if it is in the store and made from the same; with `own_run`, an earlier try of this run made it.
+def _same(there: Manifest | None, plan: Plan, *, own_run: bool) -> Manifest | None:
+    """The version that is there, if it was made from the same; with `own_run`, an earlier try of this run made it.
 
     Raises:
         ConflictError: if it was made from something else.
     """
-    try:
-        there = store.manifest(plan.model, plan.version)
-    except NotFoundError:
+    if there is None:
         return None
     if there.fingerprint == plan.fingerprint or (own_run and there.recipe == plan.info):
         return there
@@ -179,6 +183,15 @@ def _difference(there: Manifest, plan: Plan) -> str:
     return f"other data ({there.data.uri}, {there.data.rows} rows)"
 
 
+def _prune(store: Store, model: str, keep: int) -> tuple[tuple[str, ...], str | None]:
+    """The versions that were pruned, or why that is not allowed, for which no training fails."""
+    try:
+        return prune(store, model, keep=keep, dry_run=False).versions, None
+    except ForbiddenError as error:
+        logs.get().warning("not_pruned", reason=str(error))
+        return (), str(error)
+
+
 def _publish(store: Store, plan: Plan, built: Built, report: Reporter, *, own_run: bool) -> tuple[Manifest, bool]:
     """Publish; if another trainer was faster with the same, that one is as good."""
     with report.step("publish") as facts:
@@ -186,7 +199,7 @@ def _publish(store: Store, plan: Plan, built: Built, report: Reporter, *, own_ru
         try:
             store.publish(built.manifest, built.files)
         except ConflictError:
-            there = _present(store, plan, own_run=own_run)
+            there = _same(store.present(plan.model, plan.version), plan, own_run=own_run)
             if there is None:
                 raise
             facts.update(by="another trainer")

@@ -1,1 +1,1 @@
-"""What every HTTP server of ours has: where it listens, the key that a request brings, the page of its routes."""
+"""What every HTTP server of ours has: where it listens, the key of a request, the page of its routes, and how pages look."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.registries import answer, answering
 
 from mlplat.cli import batch, demo
 from mlplat.cli.demo import Demo, DemoError
@@ -311,6 +312,22 @@ class TestDemo:
         assert done.code == 1
         assert "expected that the file was scored" in done.err
         assert list(clean.iterdir()) == []
+
+    def test_a_port_that_another_server_took_meanwhile_is_left_to_it(
+        self, models: ObjectStore, tmp_path: Path, clean: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The other one answers just as well, as that of a second demo does."""
+        with answering(answer("200 OK", b'{"status": "ready"}')) as (url, requests):
+            monkeypatch.setattr(demo, "free_port", lambda: int(url.rpartition(":")[2]))
+            play = Demo(tmp_path)
+            try:
+                play._serve()
+                assert play._url != url
+                assert demo.fetch(f"{play._url}/version")[1]["model_version"] == "v1"
+                play.stop()
+            finally:
+                play.kill()
+        assert requests == []
 
     def test_waiting_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(demo, "PATIENCE_SECONDS", 0.0)

@@ -113,11 +113,46 @@ def test_what_is_pushed_must_be_a_folder_or_an_estimator(run: Run, command: tupl
     assert words in done.err.replace("\n", " ")
 
 
-def test_a_wrong_key_is_one_sentence(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_missing_or_wrong_is_one_sentence(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLPLAT_STORE_KEY", "wrong")
-    done = run("models", "list")
-    assert done.code == 2
-    assert "MLPLAT_STORE_KEY_FILE" in done.err
+    wrong = run("models", "list")
+    monkeypatch.delenv("MLPLAT_STORE_KEY")
+    missing = run("models", "list")
+    for done, words in ((wrong, "refuses the key: it is wrong, or has expired"), (missing, "asks for a key. Set")):
+        assert done.code == 2
+        assert words in done.err
+        assert "MLPLAT_STORE_KEY_FILE" in done.err
+
+
+@pytest.mark.parametrize(("role", "pattern"), [("reader", None), ("writer", "team-*")])
+def test_who_may_not_publish_hears_so_before_anything_is_read(  # noqa: PLR0917 - pytest names them
+    run: Run, url: str, registry: Registry, monkeypatch: pytest.MonkeyPatch, role: str, pattern: str | None
+) -> None:
+    monkeypatch.setenv("MLPLAT_STORE_KEY", registry.new_key(role, pattern))
+    options = ("--model", "mine", "--version", "v1")
+    for command in (
+        ("train", "--recipe", "tabular", "--data", "none.csv", "--target", "y", *options),
+        ("models", "push", "none.joblib", "--sample", "none.csv", *options),
+    ):
+        done = run(*command)
+        assert done.code == 2
+        assert f"'a {role}' is" in done.err
+        assert "MLPLAT_STORE_KEY" in done.err
+
+
+def test_a_writer_trains_and_hears_that_it_may_not_prune(
+    run: Run, url: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPLAT_STORE_KEY", registry.new_key("writer"))
+    done = run("train", "--recipe", "iris", "--version", "v3", "--keep", "1")
+    assert done.code == 0
+    assert "nothing was pruned: This needs a key with the role admin; 'a writer' is a writer." in done.out
+    assert '"event": "not_pruned"' in done.err
+    assert "Would delete" in run("models", "prune", "iris", "--older-than-days", "0").out
+    refused = run("models", "prune", "iris", "--yes")  # also where there would be nothing to delete
+    assert (refused.code, "the role admin" in refused.err) == (2, True)
+    monkeypatch.setenv("MLPLAT_STORE_KEY", registry.new_key("admin"))
+    assert run("models", "prune", "iris", "--older-than-days", "0", "--yes").out.startswith("Deleted: v1, v2, v3")
 
 
 def test_a_server_follows_an_alias_and_outlives_the_registry(

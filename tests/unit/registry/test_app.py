@@ -164,6 +164,16 @@ def test_a_page_of_another_site_changes_nothing(client: Client) -> None:
     assert client.post("/models", json={"name": "iris"}, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 201
 
 
+def test_over_plain_http_the_origin_of_a_page_must_be_this_host(client: Client) -> None:
+    host = f"{client.base_url.host}:{client.base_url.port}"
+    for origin in ("http://evil.example", "null", f"http://{client.base_url.host}", f"http://evil.example?://{host}"):
+        headers = {"Origin": origin}
+        assert client.post("/models", json={"name": "iris"}, headers=headers).status_code == 403, origin
+        assert client.get("/models", headers=headers).status_code == 200
+    assert client.post("/models", json={"name": "iris"}, headers={"Origin": f"http://{host}"}).status_code == 201
+    assert client.post("/models", json={"name": "rose"}).status_code == 201  # a program
+
+
 def test_a_request_id_is_taken_or_made(client: Client) -> None:
     assert client.get("/health", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
     for odd in ("a b", "x" * 200, "a\tb"):
@@ -172,11 +182,16 @@ def test_a_request_id_is_taken_or_made(client: Client) -> None:
 
 
 def test_requests_are_counted_by_route(client: Client) -> None:
+    def counted() -> float:
+        text = client.get("/metrics").text
+        assert "mlplat_registry_database_up 1.0" in text
+        line = 'mlplat_registry_requests_total{method="GET",route="/models/{name}",status="404"} '
+        return float(text.partition(line)[2].partition("\n")[0] or 0)
+
+    before = counted()
     client.get("/models/iris")
     client.get("/models/rose")
-    text = client.get("/metrics").text
-    assert 'mlplat_registry_requests_total{method="GET",route="/models/{name}",status="404"} 2.0' in text
-    assert "mlplat_registry_database_up 1.0" in text
+    assert counted() == before + 2
 
 
 def test_the_documents_are_there_and_load_nothing_from_elsewhere(client: Client) -> None:
@@ -190,8 +205,9 @@ def test_the_documents_are_there_and_load_nothing_from_elsewhere(client: Client)
 
 
 def test_without_its_database_the_registry_says_when_to_come_back_and_recovers(
-    postgresql: Any, store: Any, tmp_path: Any, draft: Drafts
+    postgresql: Any, tmp_path: Any, draft: Drafts
 ) -> None:
+    store = open_object_store(str(tmp_path / "store"))
     url = postgresql.new_url(tables=True)
     database = Database(url)
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 1 << 20, RegistryMetrics())
@@ -219,7 +235,7 @@ def test_without_its_database_the_registry_says_when_to_come_back_and_recovers(
         assert client.get("/models", headers={"X-API-Key": other}).status_code == 503
         assert client.get("/health").status_code == 200
         ready = client.get("/ready")
-        assert (ready.status_code, ready.json()["status"]) == (503, "unready")
+        assert (ready.status_code, ready.json()["status"], ready.json()["database"]) == (503, "unready", "away")
         assert "mlplat_registry_database_up 0.0" in client.get("/metrics").text
         postgresql.come(url)
         assert client.get("/ready").status_code == 200
@@ -227,7 +243,8 @@ def test_without_its_database_the_registry_says_when_to_come_back_and_recovers(
         assert client.post("/models/iris/versions", **body_of(version)).status_code in {200, 201}
 
 
-def test_a_registry_that_starts_without_its_database_waits_for_it(postgresql: Any, store: Any, tmp_path: Any) -> None:
+def test_a_registry_that_starts_without_its_database_waits_for_it(postgresql: Any, tmp_path: Any) -> None:
+    store = open_object_store(str(tmp_path / "store"))
     url = postgresql.new_url()
     postgresql.go(url)
     database = Database(url)
@@ -252,7 +269,7 @@ def test_without_its_store_the_registry_answers_from_the_catalogue(
         assert service.prepared.wait(30)
         assert client.post("/models/iris/versions", **body_of(version)).status_code == 201
         (tmp_path / "store").rename(tmp_path / "away")
-        wait(lambda: client.get("/ready").json()["store"] != "ok")
+        wait(lambda: client.get("/ready").json()["store"] == "away")
         assert client.get("/ready").status_code == 200
         assert client.get("/models/iris/versions/v1").json()["card"] == "# A card\n"
         for method, path, body in (

@@ -9,6 +9,7 @@ from typing import Any
 
 from httpx import Client
 from sqlalchemy import select
+from tests.registries import STORES
 
 from mlplat.registry import tables
 from mlplat.registry.service import Service
@@ -47,6 +48,7 @@ def publish(client: Client, request: bytes, rng: random.Random) -> int:
                     return status
 
 
+@STORES
 def test_no_version_is_lost_or_doubled_when_clients_are_killed(client: Client, service: Service, draft: Drafts) -> None:
     drafts = [draft(f"v{number // 2}", model=f"m{number % 2}") for number in range(PUBLISHES)]
     requests = [request_of(client, each) for each in drafts] * 2  # each of them by two clients

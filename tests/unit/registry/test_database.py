@@ -106,7 +106,7 @@ def test_a_server_that_is_not_there_is_a_503() -> None:
 
 
 def test_a_statement_that_takes_too_long_is_a_503(postgresql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlplat.registry.database.SESSION", ["SET statement_timeout = '10ms'"])
+    monkeypatch.setattr("mlplat.registry.postgresql.SESSION", "SET statement_timeout = '10ms'")
     database = Database(postgresql.new_url())
     with pytest.raises(DatabaseError, match="statement timeout"), database.read() as connection:
         connection.execute(text("SELECT pg_sleep(5)"))

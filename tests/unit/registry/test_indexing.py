@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
+from tests.registries import STORES
 
 from mlplat.bundle.manifest import RecipeInfo
 from mlplat.errors import StoreError
@@ -16,7 +17,7 @@ from mlplat.registry.keyset import Slice
 from mlplat.store import ObjectStore, open_object_store
 from mlplat.store.keys import natural as as_people_count
 
-from .conftest import Publish
+from .conftest import Publish, counted
 
 ALL = Slice(200)
 
@@ -40,6 +41,7 @@ def versions(database: Database, model: str = "iris") -> list[str]:
         return [each.version for each in catalogue.list_versions(connection, model, ALL, sort="version").items]
 
 
+@STORES
 def test_what_is_in_the_store_is_in_the_catalogue(database: Database, store: ObjectStore, publish: Publish) -> None:
     first = publish("v1")
     publish("v2")
@@ -58,6 +60,7 @@ def test_what_is_in_the_store_is_in_the_catalogue(database: Database, store: Obj
     assert version.card == "# A card\n"
 
 
+@STORES
 def test_looking_again_changes_nothing(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish("v1")
     store.move("iris", "champion", "v1", reason="first", by="ann")
@@ -68,6 +71,7 @@ def test_looking_again_changes_nothing(database: Database, store: ObjectStore, p
     assert seen(database) == before
 
 
+@STORES
 def test_a_catalogue_that_was_lost_is_made_anew(database: Database, store: ObjectStore, publish: Publish) -> None:
     for number in range(25):
         publish(f"v{number}")
@@ -88,6 +92,7 @@ def test_a_catalogue_that_was_lost_is_made_anew(database: Database, store: Objec
         assert old.model_copy(update={"updated_at": new.updated_at}) == new  # a deletion is a change, too
 
 
+@STORES
 def test_what_was_deleted_in_the_store_is_gone(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish("v1")
     publish("v2")
@@ -100,6 +105,7 @@ def test_what_was_deleted_in_the_store_is_gone(database: Database, store: Object
     assert versions(database) == []
 
 
+@STORES
 def test_an_empty_store_is_taken_for_a_wrong_one(
     database: Database, store: ObjectStore, publish: Publish, tmp_path: Path
 ) -> None:
@@ -109,6 +115,7 @@ def test_an_empty_store_is_taken_for_a_wrong_one(
     assert versions(database) == ["v1"]
 
 
+@STORES
 def test_a_deletion_that_was_killed_is_finished(
     database: Database, store: ObjectStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +135,7 @@ def test_a_deletion_that_was_killed_is_finished(
     assert versions(database) == store.versions("iris") == ["v2"]
 
 
+@STORES
 def test_what_cannot_be_read_is_passed_over(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish("v1")
     publish("v2")
@@ -139,6 +147,7 @@ def test_what_cannot_be_read_is_passed_over(database: Database, store: ObjectSto
     assert (changes.versions, changes.unreadable) == (2, 2)
 
 
+@STORES
 def test_a_move_that_was_removed_by_hand_is_gone(database: Database, store: ObjectStore, publish: Publish) -> None:
     for version in ("v1", "v2"):
         publish(version)
@@ -152,6 +161,7 @@ def test_a_move_that_was_removed_by_hand_is_gone(database: Database, store: Obje
     assert (alias.version, alias.number) == ("v1", 1)
 
 
+@STORES
 def test_tags_and_who_published_stay(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish("v1")
     indexing.put_entry(database, read_entry(store, "iris", "v1"), by="ann")
@@ -165,6 +175,7 @@ def test_tags_and_who_published_stay(database: Database, store: ObjectStore, pub
     assert (found.tags, found.by) == ({"team": "blue"}, "ann")
 
 
+@STORES
 def test_a_version_or_an_alias_that_is_missing_is_looked_for(
     database: Database, store: ObjectStore, publish: Publish
 ) -> None:
@@ -178,6 +189,7 @@ def test_a_version_or_an_alias_that_is_missing_is_looked_for(
     assert seen(database)[0][0].aliases == {"champion": "v1"}
 
 
+@STORES
 def test_odd_facts_of_a_manifest_are_no_error(database: Database, store: ObjectStore, publish: Publish) -> None:
     publish(
         recipe=RecipeInfo(name="a\0b", params={"large": 10**40, "text": "\0\u2028"}),
@@ -194,6 +206,7 @@ def test_odd_facts_of_a_manifest_are_no_error(database: Database, store: ObjectS
     assert len(found.metrics) == 3
 
 
+@STORES
 def test_a_store_that_is_away_is_said(database: Database, store: ObjectStore, publish: Publish, tmp_path: Path) -> None:
     publish("v1")
     indexing.index_store(database, store)
@@ -206,3 +219,65 @@ def test_a_store_that_is_away_is_said(database: Database, store: ObjectStore, pu
 def test_versions_sort_in_the_database_as_people_count() -> None:
     names = ["v1", "v2", "v10", "v2.1", "v-1", "2026-01-31", "a10b2", "a10b10", "a9", "V3", "v", "1", "01", "20"]
     assert sorted(names, key=natural) == sorted(names, key=as_people_count)
+
+
+@STORES
+def test_files_that_no_version_names_go_when_they_are_a_day_old(
+    database: Database, store: ObjectStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = publish("v1", contents={"model.onnx": b"kept", "card.md": b"of both"})
+    gone = publish("v2", contents={"model.onnx": b"gone", "card.md": b"of both"})
+    publish("v1", model="rose")
+    store.objects.put_if_absent(f"iris/files/{'0' * 64}", b"of an upload that was killed")
+    store.delete("iris", "v2", by="ann", reason="")
+    indexing.index_store(database, store)
+    told: list[str] = []
+    assert indexing.sweep_store(database, store, told.append) == 0, "they are young"
+    monkeypatch.setattr(store, "clock", lambda: datetime.now(UTC) + timedelta(days=2))
+    assert indexing.sweep_store(database, store, told.append) == 4 + 28
+    assert told == ["iris", "rose"] * 2
+    assert store.verify("iris", "v1") == kept
+    assert store.objects.size(f"iris/files/{gone.files['model.onnx'].sha256}") is None
+
+
+@STORES
+def test_nothing_is_swept_where_a_manifest_cannot_be_read(
+    database: Database, store: ObjectStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = publish("v1")
+    data = store.objects.get("iris/versions/v1.json")
+    store.objects.delete("iris/versions/v1.json")
+    store.objects.put_if_absent("iris/versions/v1.json", data.replace(b"0.9375", b"0.9376"))
+    monkeypatch.setattr(store, "clock", lambda: datetime.now(UTC) + timedelta(days=2))
+    assert indexing.sweep_store(database, store, lambda _: None) == 0
+    assert all(store.objects.size(f"iris/files/{each.sha256}") is not None for each in damaged.files.values())
+
+
+def test_large_manifests_are_not_held_together(
+    database: Database, store: ObjectStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH_BYTES", 1)
+    for number in range(3):
+        publish(f"v{number}")
+    with counted(database) as statements:
+        indexing.index_store(database, store)
+    locks = [statement for statement in statements if "WHERE models.name = " in statement]
+    assert len(locks) > 3, "each in a transaction of its own"
+    assert versions(database) == ["v0", "v1", "v2"]
+
+
+@STORES
+def test_a_damaged_object_stops_nothing_but_itself(database: Database, store: ObjectStore, publish: Publish) -> None:
+    for model in ("iris", "rose", "tulip"):
+        publish("v1", model=model)
+    publish("v2")
+    store.objects.put_if_absent("iris/tombstones/v1.json", b"")  # of a deletion that was killed
+    store.move("rose", "champion", "v1", reason="", by="")
+    store.objects.put_if_absent(
+        "rose/tombstones/v1.json", b'{"version":"v1","at":"2026-01-01T00:00:00Z","by":"","reason":""}'
+    )
+    store.objects.put_if_absent("rose/aliases/champion/00000002.json", b"{")
+    changes = indexing.index_store(database, store)
+    assert (changes.models, changes.versions, changes.unreadable) == (3, 4, 3)
+    assert versions(database) == ["v1", "v2"]
+    assert versions(database, "tulip") == ["v1"]

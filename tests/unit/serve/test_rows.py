@@ -20,10 +20,10 @@ from mlplat.bundle.features import (
     as_inputs,
 )
 from mlplat.errors import RequestError
-from mlplat.serve.protocols import Limits
 from mlplat.serve.rows import (
     FEW_ROWS,
     SHOWN_PROBLEMS,
+    Limits,
     RowReader,
     json_decoder,
     number_rows,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import urllib3
 from tests.registries import KEY, Registry, Wire, answer, answering, await_true, raw
 
@@ -19,21 +20,20 @@ from mlplat.errors import (
     ConflictError,
     CorruptError,
     DeletedError,
+    ForbiddenError,
     MlplatError,
     MovedError,
     NotFoundError,
     StoreError,
     UsageError,
 )
-from mlplat.store import Cache, Store, client, open_object_store, open_store, prune, pull, push, rollback
+from mlplat.store import Cache, Store, client, meter, open_object_store, open_store, prune, pull, push, rollback
+from mlplat.store.remote import RegistryStore
 from mlplat.store.replies import AwayError
 from mlplat.store.seal import seal
 
 Drafts = Callable[..., Any]
 JSON = "Content-Type: application/json"
-
-# The registry leaves an open file to the garbage collector if its client hangs up before the first byte of it.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
@@ -183,6 +183,48 @@ def test_a_deleted_version_is_gone_for_good(store: Store, draft: Drafts) -> None
         store.delete("iris", "v9", by="", reason="")
 
 
+def test_a_version_can_be_published_if_there_is_none_and_was_none(store: Store, draft: Drafts) -> None:
+    manifest = publish(store, draft("v1"))
+    assert store.present("iris", "v1") == manifest
+    assert store.present("iris", "v2") is None
+    store.delete("iris", "v1", by="", reason="old")
+    with pytest.raises(DeletedError, match="choose a new version"):
+        store.present("iris", "v1")
+
+
+@pytest.mark.parametrize(
+    ("role", "pattern", "allowed"),
+    [
+        ("reader", None, set()),
+        ("writer", "ir*", {"require", "publish"}),
+        ("writer", "other", set()),
+        ("admin", None, {"require", "publish", "prune"}),
+    ],
+)
+def test_what_a_role_may_not_do_is_refused_before_it_is_begun(  # noqa: PLR0917 - pytest names them
+    registry: Registry,
+    draft: Drafts,
+    monkeypatch: pytest.MonkeyPatch,
+    role: str,
+    pattern: str | None,
+    allowed: set[str],
+) -> None:
+    publish(registry.store(), draft("v1"))
+    monkeypatch.setenv("MLPLAT_STORE_KEY", registry.new_key(role, pattern))
+    store = registry.store()
+    acts: dict[str, Callable[[], object]] = {
+        "require": lambda: store.require("iris", "writer"),
+        "publish": lambda: publish(store, draft("v2")),
+        "prune": lambda: prune(store, "iris", dry_run=False),
+    }
+    for name, act in acts.items():
+        if name in allowed:
+            act()
+        else:
+            with pytest.raises(ForbiddenError, match=r"key.*MLPLAT_STORE_KEY"):
+                act()
+
+
 def test_old_versions_are_pruned(store: Store, draft: Drafts) -> None:
     for number in range(1, 5):
         publish(store, draft(f"v{number}"))
@@ -222,6 +264,22 @@ def test_a_download_goes_on_where_it_broke(wire: Wire, store: Store, draft: Draf
     assert (tmp_path / "empty").read_bytes() == b""
 
 
+def test_a_transfer_that_takes_long_says_how_far_it_is(
+    store: Store, draft: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meter, "EVERY_SECONDS", 0.0)
+    version = large(draft)
+    with structlog.testing.capture_logs() as lines:
+        publish(store, version)
+        store.download(version.manifest, "model.onnx", tmp_path / "copy")
+    for event in ("uploading", "downloading"):
+        said = [(line["bytes"], line["of"], line["percent"]) for line in lines if line["event"] == event]
+        assert len(said) > 2
+        assert sorted(said) == said
+        assert said[-1][0] == said[-1][1]
+        assert said[-1][2] == 100
+
+
 def test_a_download_that_gets_nowhere_ends(
     hasty: None, wire: Wire, store: Store, draft: Drafts, tmp_path: Path
 ) -> None:
@@ -247,7 +305,7 @@ import sys, time
 from pathlib import Path
 from mlplat.store import multipart, open_store, push
 
-real = multipart._blocks
+real = multipart._read
 
 def blocks(path, size):
     for block in real(path, size):
@@ -255,7 +313,7 @@ def blocks(path, size):
         print("half", flush=True)
         time.sleep(3600)
 
-multipart._blocks = blocks
+multipart._read = blocks
 push(open_store(sys.argv[1]), Path(sys.argv[2]))
 """
 
@@ -292,6 +350,79 @@ def test_an_upload_whose_answer_was_lost_is_found_to_be_there(
     publish(store, version)
     assert len(sent) == 1
     assert store.verify("iris", "v1") == version.manifest
+
+
+@pytest.fixture
+def lose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Lose the answer to the first request of a method, after something else happened."""
+
+    def arrange(method: str, then: Callable[[], object]) -> list[str]:
+        real, lost = client.Client._send, list[str]()
+
+        def send(self: client.Client, *sent: Any) -> Any:
+            response = real(self, *sent)
+            if sent[0] == method and not lost:
+                lost.append(method)
+                response.drain_conn()
+                response.release_conn()
+                then()
+                raise AwayError("lost")
+            return response
+
+        monkeypatch.setattr(client.Client, "_send", send)
+        return lost
+
+    return arrange
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_move_whose_answer_was_lost_is_done_once_and_undoes_nothing(
+    store: Store, registry: Registry, draft: Drafts, lose: Callable[..., list[str]], *, others: bool
+) -> None:
+    for version in ("v1", "v2", "v3"):
+        publish(store, draft(version))
+    store.move("iris", "champion", "v1", reason="first", by="me")
+    colleague = registry.store()
+
+    def meanwhile() -> None:
+        if others:
+            colleague.move("iris", "champion", "v3", reason="v2 is broken", by="colleague")
+
+    lost = lose("PUT", meanwhile)
+    moved = store.move("iris", "champion", "v2", reason="better", by="me")
+    assert lost == ["PUT"]
+    assert (moved.version, moved.number, moved.reason) == ("v2", 2, "better")
+    found = [(move.version, move.reason) for move in store.history("iris", "champion")]
+    assert found == [("v1", "first"), ("v2", "better"), ("v3", "v2 is broken")][: 3 if others else 2]
+
+
+def test_one_that_someone_else_made_first_is_made_after_it(
+    store: Store, registry: Registry, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("v1", "v2", "v3"):
+        publish(store, draft(version))
+    colleague = registry.store()
+    real, moved = RegistryStore._number, list[Any]()
+
+    def number(self: RegistryStore, model: str, alias: str) -> int:
+        found = real(self, model, alias)
+        if self is store and not moved:
+            moved.append(colleague.move("iris", "champion", "v3", reason="faster", by="colleague"))
+        return found
+
+    monkeypatch.setattr(RegistryStore, "_number", number)
+    store.move("iris", "champion", "v2", reason="better", by="me")
+    assert [move.version for move in store.history("iris", "champion")] == ["v3", "v2"]
+
+
+def test_a_delete_whose_answer_was_lost_is_done(store: Store, draft: Drafts, lose: Callable[..., list[str]]) -> None:
+    for version in ("v1", "v2"):
+        publish(store, draft(version))
+    lost = lose("DELETE", lambda: None)
+    store.delete("iris", "v1", by="me", reason="old")
+    store.delete("iris", "v1", by="me", reason="twice is once")
+    assert lost == ["DELETE"]
+    assert store.versions("iris") == ["v2"]
 
 
 def test_a_file_that_is_damaged_behind_the_registry_is_refused(
@@ -502,9 +633,27 @@ def test_a_manifest_of_something_else_is_refused() -> None:
             open_store(url).manifest("iris", "v1")
 
 
+def test_a_registry_of_an_earlier_release_says_what_a_key_may_when_it_is_used(draft: Drafts) -> None:
+    version = draft("v1")
+    missing = answer("404 Not Found", b'{"error": "none", "code": "not_found"}')
+    unknown = answer(
+        "404 Not Found", b'{"error": "There is nothing at /models/iris/access; see /docs.", "code": "not_found"}'
+    )
+    forbidden = answer("403 Forbidden", b'{"error": "This needs a writer.", "code": "forbidden"}')
+    with (
+        answering(missing, unknown, forbidden) as (url, requests),
+        pytest.raises(ForbiddenError, match="needs a writer"),
+    ):
+        publish(open_store(url), version)
+    assert requests[2].startswith(b"POST /models/iris/versions ")
+
+
 def test_an_upload_that_another_product_takes_is_no_version(draft: Drafts) -> None:
     missing = answer("404 Not Found", b'{"error": "none", "code": "not_found"}')
-    with answering(missing, answer("200 OK", b"{}")) as (url, _), pytest.raises(StoreError, match="sha256"):
+    with (
+        answering(missing, answer("204 No Content", b""), answer("200 OK", b"{}")) as (url, _),
+        pytest.raises(StoreError, match="sha256"),
+    ):
         publish(open_store(url), draft("v1"))
 
 
@@ -586,7 +735,7 @@ def test_a_server_that_does_not_resume_is_read_from_the_start(draft: Drafts, tmp
 
 def test_a_server_without_tls_is_an_error_of_the_store_at_once() -> None:
     with answering(answer("200 OK", b"{}")) as (url, requests):
-        with pytest.raises(StoreError, match=r"cannot be reached.*SSL_CERT_FILE"):
+        with pytest.raises(StoreError, match=r"does not speak TLS\. Perhaps its URL begins with http://"):
             open_store(url.replace("http:", "https:")).models()
         assert len(requests) == 1
 

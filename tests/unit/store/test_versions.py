@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mlplat.errors import CorruptError, NotFoundError, SchemaError, StoreError, UsageError
-from mlplat.store import ObjectStore, open_object_store
+from mlplat.store import ObjectStore, open_object_store, open_store
 from mlplat.store.keys import natural
 from mlplat.store.seal import seal
 
@@ -167,3 +167,15 @@ def test_a_store_that_is_not_mounted_yet_is_an_error_of_each_call_until_it_is(dr
             call()
     publish(open_object_store(str(tmp_path / "volume/store")), draft("v1"))
     assert later.models() == ["iris"]
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "registry.example:443/prefix"])
+def test_a_registry_without_its_scheme_is_not_taken_for_a_folder(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=rf"say the whole URL: http://{url}"):
+        open_store(url)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / url).mkdir(parents=True)
+    assert open_store(url).models() == []

@@ -27,7 +27,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlplat.bundle.features import Inputs
 from mlplat.bundle.manifest import CARD_FILE, Manifest
-from mlplat.errors import ConflictError, DataError, ExportError, MlplatError, NotFoundError, UsageError
+from mlplat.errors import ConflictError, DataError, DeletedError, ExportError, MlplatError, NotFoundError, UsageError
 from mlplat.runtime import Predictor
 from mlplat.store import Cache, Store
 from mlplat.train.push import push_estimator
@@ -319,6 +319,15 @@ def test_an_export_that_differs_is_refused(store: Store, tmp_path: Path, save: S
     estimator.coef_ = np.array([1.0, -1.0])
     with pytest.raises(ExportError, match=r"differs from the estimator in \d+ of 100 rows"):
         push(store, save(estimator), str(tmp_path / "exact.csv"))
+
+
+def test_a_deleted_version_is_refused_before_anything_is_loaded(store: Store, sample: str, save: Save) -> None:
+    frame = flowers()[["length", "width", "kind"]]
+    path = save(LogisticRegression(max_iter=1000).fit(frame[["length", "width"]], frame["kind"]))
+    push_estimator(store=store, path=path, sample=sample, model="flowers", version="v1")
+    store.delete("flowers", "v1", by="ann", reason="old")
+    with pytest.raises(DeletedError, match=r"by ann \(old\)\. Its name is not used again"):
+        push_estimator(store=store, path=path.with_name("none"), sample=sample, model="flowers", version="v1")
 
 
 def test_a_file_that_is_no_pickle_or_not_there_is_refused(store: Store, tmp_path: Path, sample: str) -> None:

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from mlplat.batch import score
 from mlplat.bundle.features import CategoryColumn
 from mlplat.bundle.manifest import CARD_FILE, HELD_OUT_FILE, MODEL_FILE, PICKLE_FILE, Manifest
-from mlplat.errors import ConflictError, DataError, ExportError, NotFoundError, UsageError
+from mlplat.errors import ConflictError, DataError, DeletedError, ExportError, NotFoundError, UsageError
 from mlplat.recipes import Features, Task
 from mlplat.recipes.churn import generate_churn
 from mlplat.recipes.forecast import Forecast
@@ -161,6 +161,13 @@ def test_other_data_or_another_recipe_is_a_conflict(store: Store, tmp_path: Path
         train(recipe="churn", params={"estimator": "decision_tree"}, **options)
     with pytest.raises(ConflictError, match=r"another recipe \(churn\)"):
         train(recipe="tabular", params={"target": "churn"}, **options)
+
+
+def test_a_deleted_version_is_refused_before_anything_is_read(store: Store) -> None:
+    iris(store)
+    store.delete("iris", "v1", by="ann", reason="old")
+    with pytest.raises(DeletedError, match=r"by ann \(old\)\. Its name is not used again"):
+        train(store=store, recipe="tabular", model="iris", version="v1", data="none.csv", params={"target": "y"})
 
 
 def test_auto_names_the_version_after_the_run_or_the_time(store: Store) -> None:

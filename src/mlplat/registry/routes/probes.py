@@ -1,9 +1,10 @@
 """`/health`, `/ready`, `/metrics` and `/version`."""
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from mlplat import __version__
+from mlplat import __version__, logs
 from mlplat.registry.answers import answer
 from mlplat.registry.database import DatabaseError
 from mlplat.registry.routes.asking import errors
@@ -34,6 +35,7 @@ class Release(BaseModel):
 def probe_routes(service: Service) -> APIRouter:
     """The routes for probes and scrapers."""
     routes = APIRouter(tags=["probes"])
+    threads = CapacityLimiter(2)  # its own, as all others may be waiting for the database
 
     @routes.get("/health", response_model=Health)
     async def health() -> Response:
@@ -41,13 +43,14 @@ def probe_routes(service: Service) -> APIRouter:
         return answer(Health())
 
     @routes.get("/ready", response_model=Ready, responses={503: {"model": Ready, "description": "not yet, and why"}})
-    def ready() -> Response:
+    async def ready() -> Response:
         """Whether the database answers and its tables are up to date. A store that is away does not count."""
         try:
-            service.database.check()
+            await to_thread.run_sync(service.database.check, limiter=threads)
             database = "ok" if service.prepared.is_set() else "its tables are not up to date yet"
         except DatabaseError as error:
-            database = str(error)
+            logs.get().warning("database_unreachable", reason=str(error))
+            database = "away"  # why is not for strangers
         done = database == "ok"
         body = Ready(status="ready" if done else "unready", database=database, store=service.condition.store)
         return answer(body, 200 if done else 503, {} if done else {"Retry-After": "2"})

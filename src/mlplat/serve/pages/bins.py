@@ -1,7 +1,6 @@
 """The bins of a histogram in words, and its counts as bars."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -9,21 +8,13 @@ import numpy as np
 from mlplat.bundle.answers import label_text
 from mlplat.bundle.features import EPOCH, CategoryColumn, Column
 from mlplat.bundle.manifest import Label
-from mlplat.serve.pages.markup import cut, number
+from mlplat.web.markup import cut, number
+from mlplat.web.svg import Bar
 
 MOST_BARS = 12
 """More categories than this are drawn as the most frequent ones and the rest together."""
 
 UNKNOWN, MISSING = "(unknown)", "(missing)"
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One bin: its name, and its shares of the training rows and of the latest requests, if these are known."""
-
-    name: str
-    baseline: float
-    live: float | None = None
 
 
 def feature_bins(column: Column, edges: Sequence[float]) -> list[str]:

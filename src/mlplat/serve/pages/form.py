@@ -7,7 +7,7 @@ import msgspec
 from mlplat.bundle.features import CategoryColumn, Column, takes_missing
 from mlplat.bundle.golden import Scalar
 from mlplat.bundle.manifest import Manifest
-from mlplat.serve.pages.markup import Markup, cut, join, tag
+from mlplat.web.markup import Markup, cut, join, tag
 
 MOST_FIELDS = 40
 """With more columns the row is written as JSON."""

@@ -8,10 +8,11 @@ from mlplat.bundle.answers import label_text
 from mlplat.bundle.features import BooleanColumn, CategoryColumn, Column, DateColumn, StringColumn, takes_missing
 from mlplat.bundle.manifest import Manifest, utc
 from mlplat.serve.drift import DRIFTED, WARNING, WINDOW_ROWS, Drift, Shift
-from mlplat.serve.pages import bins, svg
+from mlplat.serve.pages import bins
 from mlplat.serve.pages.form import form
-from mlplat.serve.pages.markup import Markup, cut, join, number, percent, tag
 from mlplat.serve.pages.report import note
+from mlplat.web import svg
+from mlplat.web.markup import Markup, cut, join, number, percent, tag
 
 MOST_FEATURES = 9
 """So many features are drawn, those that drifted most first; `/drift` has them all."""

@@ -1,6 +1,7 @@
 """`/`, its files, and `/drift`."""
 
 import asyncio
+from collections.abc import Callable
 from importlib import resources
 
 import msgspec
@@ -11,8 +12,14 @@ from starlette.routing import Route
 from mlplat.serve.answers import JSONAnswer
 from mlplat.serve.drift import Drift
 from mlplat.serve.lifecycle import Lifecycle, Source
+from mlplat.web import look
 
-FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+PACKAGE = "mlplat.serve.pages"
+FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "page.css": ("text/css", lambda: look.style(PACKAGE, "page.css")),
+    "page.js": ("text/javascript", (resources.files(PACKAGE) / "static" / "page.js").read_bytes),
+    "icon.svg": ("image/svg+xml", look.icon),
+}
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -40,7 +47,7 @@ def page_routes(lifecycle: Lifecycle) -> list[Route]:
         body = await asyncio.to_thread(_report, measured)
         return JSONAnswer(body, headers={"Cache-Control": "no-store"})
 
-    return [Route("/", show), Route("/drift", drift), *(_file(name, media_type) for name, media_type in FILES.items())]
+    return [Route("/", show), Route("/drift", drift), *(_file(name, *found) for name, found in FILES.items())]
 
 
 def _page(source: Source, version: str | None, phase: str, reason: str, drift: Drift | None) -> bytes:
@@ -55,10 +62,9 @@ def _report(drift: Drift) -> bytes:
     return msgspec.json.encode(report(drift))
 
 
-def _file(name: str, media_type: str) -> Route:
+def _file(name: str, media_type: str, read: Callable[[], bytes]) -> Route:
     async def send(_: Request) -> Response:
-        body = (resources.files("mlplat.serve.pages") / "static" / name).read_bytes()
         headers = {"Cache-Control": "max-age=300", "X-Content-Type-Options": "nosniff"}
-        return Response(body, media_type=media_type, headers=headers)
+        return Response(read(), media_type=media_type, headers=headers)
 
     return Route(f"/page/{name}", send)

@@ -1,10 +1,11 @@
 """The wire protocols: one module each."""
 
-from mlplat.serve.protocols.base import JSON, Answer, Limits, Message, Protocol, Question, Request
+from mlplat.serve.protocols.base import JSON, Answer, Message, Protocol, Question, Request
 from mlplat.serve.protocols.kserve import KServe
 from mlplat.serve.protocols.mlflow import MLflow
 from mlplat.serve.protocols.openinference import OpenInference
 from mlplat.serve.protocols.plain import Plain
+from mlplat.serve.rows import Limits
 
 PROTOCOLS: tuple[type[Protocol], ...] = (Plain, KServe, OpenInference, MLflow)
 

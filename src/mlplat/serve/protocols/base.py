@@ -13,6 +13,7 @@ from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import UNDEFINED, Prediction
 from mlplat.errors import MlplatError, RequestError
 from mlplat.serve.protocols.sizes import check_size
+from mlplat.serve.rows import Limits
 
 JSON = b"application/json"
 
@@ -21,14 +22,6 @@ LARGE_BYTES = 128 * 1024
 
 SLOW_BYTES = 16 * 1024
 """So is what holds more than numbers and is larger than this: it takes ten times as long, about 2 ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may ask for."""
-
-    max_rows: int = 10_000
-    max_horizon: int = 1000
 
 
 class Request(typing.Protocol):

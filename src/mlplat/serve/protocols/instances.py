@@ -10,10 +10,10 @@ from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import RequestError
 from mlplat.serve import numbers
-from mlplat.serve.protocols.base import Limits, Question
+from mlplat.serve.protocols.base import Question
 from mlplat.serve.protocols.plain import check_horizon
 from mlplat.serve.protocols.schema import column_schema
-from mlplat.serve.rows import FEW_ROWS, RowReader, kind
+from mlplat.serve.rows import FEW_ROWS, Limits, RowReader, kind
 
 INSTANCES, INPUTS = "instances", "inputs"
 

@@ -15,7 +15,7 @@ from mlplat.bundle.features import Inputs, Rows, describe
 from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, RequestError
-from mlplat.serve.protocols.base import Answer, Limits, Protocol, Question, Request
+from mlplat.serve.protocols.base import Answer, Protocol, Question, Request
 from mlplat.serve.protocols.instances import (
     INPUTS,
     INSTANCES,
@@ -29,7 +29,7 @@ from mlplat.serve.protocols.instances import (
     options,
 )
 from mlplat.serve.protocols.schema import example_row, operation, row_schemas
-from mlplat.serve.rows import number_rows, parse_object
+from mlplat.serve.rows import Limits, number_rows, parse_object
 
 PROBABILITIES = "predict_proba"
 SIGNATURES = ["serving_default", "predict"]

@@ -16,7 +16,7 @@ from mlplat.bundle.features import Inputs, Rows, describe, listed
 from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, RequestError
-from mlplat.serve.protocols.base import JSON, Answer, Limits, Protocol, Question, Request
+from mlplat.serve.protocols.base import JSON, Answer, Protocol, Question, Request
 from mlplat.serve.protocols.csvbody import read_csv
 from mlplat.serve.protocols.instances import (
     INPUTS,
@@ -32,7 +32,7 @@ from mlplat.serve.protocols.instances import (
 )
 from mlplat.serve.protocols.schema import example_row, operation, row_schemas
 from mlplat.serve.protocols.sizes import MOST_KEYS, check_count, most_values
-from mlplat.serve.rows import kind, number_rows, parse_object
+from mlplat.serve.rows import Limits, kind, number_rows, parse_object
 
 CSV = b"text/csv"
 LARGE_CSV_BYTES = 8 * 1024

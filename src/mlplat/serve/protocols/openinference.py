@@ -18,7 +18,7 @@ from mlplat.bundle.manifest import Manifest
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, RequestError
 from mlplat.serve.protocols import tensors
-from mlplat.serve.protocols.base import JSON, Answer, Limits, Protocol, Question, Request
+from mlplat.serve.protocols.base import JSON, Answer, Protocol, Question, Request
 from mlplat.serve.protocols.framing import (
     HEADER_LENGTH,
     InferenceRequest,
@@ -33,7 +33,7 @@ from mlplat.serve.protocols.outputs import PREDICT, PROBABILITIES, Labels, Numbe
 from mlplat.serve.protocols.plain import check_horizon
 from mlplat.serve.protocols.schema import example_row, listing, operation, record, reply
 from mlplat.serve.protocols.sizes import check_size
-from mlplat.serve.rows import FEW_ROWS, RowReader
+from mlplat.serve.rows import FEW_ROWS, Limits, RowReader
 
 OCTETS = b"application/octet-stream"
 

@@ -13,9 +13,9 @@ from mlplat.bundle.manifest import Manifest, utc
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MlplatError, RequestError
 from mlplat.serve import numbers
-from mlplat.serve.protocols.base import Answer, Limits, Protocol, Question, Request
+from mlplat.serve.protocols.base import Answer, Protocol, Question, Request
 from mlplat.serve.protocols.schema import example_row, listing, operation, record, row_schemas
-from mlplat.serve.rows import RowReader, kind, number_rows, parse_object
+from mlplat.serve.rows import Limits, RowReader, kind, number_rows, parse_object
 
 ONE, ONE_BARE, MANY, MANY_FULL = range(4)
 """The forms of an answer: one row, with probabilities or without; rows, without and with."""

@@ -6,14 +6,23 @@ import http.client
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
+from fastapi import FastAPI
 from httpx import Client
+from starlette.requests import ClientDisconnect
+from tests.registries import STORES
 
+from mlplat.registry.access import Caller
+from mlplat.registry.audit import Author
+from mlplat.registry.routes.files import file_routes
+from mlplat.registry.service import Service
 from mlplat.store import ObjectStore
 
 from .uploading import ADMIN, upload
 
 Drafts = Callable[..., Any]
+pytestmark = STORES
 DATA = bytes(range(256)) * 16
 FILE = "/models/iris/versions/v1/files/model.onnx"
 
@@ -105,6 +114,7 @@ def test_damage_in_the_store_is_said(client: Client, published: Any, store: Obje
     key = f"iris/files/{published.files['model.onnx'].sha256}"
     store.objects.delete(key)
     assert client.get(FILE).json()["code"] == "corrupt"
+    assert client.head(FILE).status_code == 500
     store.objects.put_if_absent(key, DATA[:-1])
     assert client.get(FILE).json()["code"] == "corrupt"
     manifest = store.objects.get("iris/versions/v1.json")
@@ -135,3 +145,30 @@ def test_no_path_leads_anywhere_else(client: Client, published: Any, path: str) 
     with contextlib.closing(connection):
         connection.request("GET", path, headers={"X-API-Key": ADMIN})
         assert connection.getresponse().status in {404, 422}
+
+
+def test_a_client_that_leaves_before_the_first_byte_leaves_no_stream_open(
+    client: Client, published: Any, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+    real = service.store.objects.open_reader
+
+    def note(key: str) -> Any:
+        opened.append(real(key))
+        return opened[-1]
+
+    monkeypatch.setattr(service.store.objects, "open_reader", note)
+    author = Author(Caller("ann", "reader"))
+    app = FastAPI(routes=file_routes(service).routes)
+
+    async def hang_up(_: Any) -> None:
+        raise OSError("gone")
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "path": FILE, "raw_path": FILE.encode()}
+    scope |= {"query_string": b"", "headers": [], "state": {"author": author}, "root_path": "", "http_version": "1.1"}
+    with contextlib.suppress(OSError, ClientDisconnect):
+        anyio.run(app, scope, receive, hang_up)
+    assert [reader.closed for reader in opened] == [True]

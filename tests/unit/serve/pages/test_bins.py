@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mlplat.bundle.features import BooleanColumn, CategoryColumn, DateColumn, NumericColumn
-from mlplat.serve.pages.bins import MOST_BARS, Bar, bars, day, edge_names, feature_bins, filled, prediction_bins
+from mlplat.serve.pages.bins import MOST_BARS, bars, day, edge_names, feature_bins, filled, prediction_bins
+from mlplat.web.svg import Bar
 
 NUMBER = NumericColumn(name="x")
 

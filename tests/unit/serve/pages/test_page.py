@@ -11,9 +11,9 @@ from mlplat.bundle.features import TENSOR, CategoryColumn, Features, NumericColu
 from mlplat.bundle.manifest import Charts, Manifest
 from mlplat.bundle.prediction import Prediction
 from mlplat.serve.drift import LEAST_ROWS, DriftWindow
-from mlplat.serve.pages.markup import VOID
 from mlplat.serve.pages.page import MOST_FEATURES, State, page
 from mlplat.store import open_store
+from mlplat.web.markup import VOID
 
 READY = State("iris", "v1", None, "ready", "ready")
 HOSTILE = "</title></textarea><script>alert(1)</script><img src=x onerror=alert(1)>\"'"

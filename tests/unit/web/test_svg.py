@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from mlplat.serve.pages import svg
-from mlplat.serve.pages.bins import Bar
-from mlplat.serve.pages.markup import Markup
+from mlplat.web import svg
+from mlplat.web.markup import Markup
+from mlplat.web.svg import Bar
 
 HOSTILE = "</title><script>alert(1)</script>"
 

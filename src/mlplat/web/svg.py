@@ -1,15 +1,24 @@
 """Charts as SVG: plain functions of numbers. Colours are the style sheet's, so that they follow light and dark."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from mlplat.serve.pages.bins import Bar
-from mlplat.serve.pages.markup import Markup, cut, number, percent, tag
+from mlplat.web.markup import Markup, cut, number, percent, tag
 
 WIDTH = 320
 """Of every chart, in its own units; it is scaled to the room there is."""
 
 TEXT = 11
 ROW = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bin: its name, and its shares of the training rows and of the latest requests, if these are known."""
+
+    name: str
+    baseline: float
+    live: float | None = None
 
 
 def columns(bars: Sequence[Bar], edges: Sequence[str], label: str) -> Markup:

@@ -13,6 +13,10 @@ class Markup(str):
 
     __slots__ = ()
 
+    def __html__(self) -> str:
+        """As it is, for whatever else escapes what is no markup."""
+        return self
+
 
 def tag(name: str, /, *children: str, **attributes: str | float | bool | None) -> Markup:
     """An element.

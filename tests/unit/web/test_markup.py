@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlplat.serve.pages.markup import cut, join, number, percent, tag
+from mlplat.web.markup import cut, join, number, percent, tag
 
 HOSTILE = "<script>alert(1)</script>"
 
