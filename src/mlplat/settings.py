@@ -122,6 +122,11 @@ class ServeSettings(WhichVersion):
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
     poll_seconds: float = Field(5.0, gt=0, description="How often to look whether the alias moved.")
+    compare_with: str | None = Field(
+        None,
+        description="Another version of the model, whose golden samples are asked once this one is ready; the metrics say "
+        "how many of them are answered alike.",
+    )
     max_rows: int = Field(10_000, ge=1, description="Rows that one request may hold.")
     max_body_bytes: int = Field(16 * MiB, ge=1, description="Bytes that the body of a request may have.")
     max_head_bytes: int = Field(16 * KiB, ge=1024, description="Bytes that the headers of a request may have.")
