@@ -2,6 +2,7 @@
 
 import hashlib
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -38,11 +39,28 @@ CHILDREN: dict[str, type[NamespacedResource]] = {
 }
 """The kinds of children."""
 
+_Pod = create_namespaced_resource("", "v1", "Pod", "pods")
 _Event = create_namespaced_resource("", "v1", "Event", "events")
 
 
-def connect() -> AsyncClient:
+class _Counted(httpx2.AsyncHTTPTransport):
+    """Tells the method of each request."""
+
+    def __init__(self, context: ssl.SSLContext, asked: Callable[[str], None]) -> None:
+        super().__init__(verify=context)
+        self._asked = asked
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send it."""
+        self._asked(request.method)
+        return await super().handle_async_request(request)
+
+
+def connect(asked: Callable[[str], None]) -> AsyncClient:
     """A client of the API server that kubectl would ask, or of the one of this pod.
+
+    Args:
+        asked: is told the method of each request.
 
     Raises:
         UsageError: if there is none.
@@ -55,8 +73,7 @@ def connect() -> AsyncClient:
             f"Cannot tell where the API server is: {error}.", hint="Set KUBECONFIG, or run it in a pod of the cluster."
         ) from error
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 refuses the certificates of many a cluster by it
-    transport = httpx2.AsyncHTTPTransport(verify=context)
-    return AsyncClient(config, field_manager=MANAGER, transport=transport)
+    return AsyncClient(config, field_manager=MANAGER, transport=_Counted(context, asked))
 
 
 class Cluster:
@@ -77,6 +94,11 @@ class Cluster:
             if error.status.code == 404:
                 return None
             raise
+
+    async def pods(self, owner: Owner) -> list[Manifest]:
+        """All pods of a ModelDeployment."""
+        listed = self.client.list(_Pod, namespace=owner.namespace, labels=dict(owner.selector))
+        return [_plain(pod) async for pod in listed]
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Let the API server have a child as it is wanted; returns it as it is now."""

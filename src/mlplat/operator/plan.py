@@ -53,12 +53,17 @@ class Missing:
 
 @dataclass(frozen=True)
 class Unknown:
-    """The store was not asked yet, or does not answer."""
+    """The store does not answer."""
 
     message: str
 
 
-Lookup = Found | Missing | Unknown
+@dataclass(frozen=True)
+class Unasked:
+    """The store is about to be asked."""
+
+
+Lookup = Found | Missing | Unknown | Unasked
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,12 @@ class Seen:
     Attributes:
         children: by kind and name.
         foreign: kinds and names that children would have, but that are someone else's.
+        trouble: why pods of a rollout that is late do not get ready, as Kubernetes says it; "" if it says nothing.
     """
 
     children: Mapping[tuple[str, str], Manifest]
     foreign: frozenset[tuple[str, str]] = frozenset()
+    trouble: str = ""
 
     def deployment(self, name: str) -> Manifest | None:
         """The Deployment of a name."""
@@ -125,7 +132,7 @@ def plan(resource: Resource, seen: Seen, lookup: Lookup, base: Base, now: dateti
             Reason.INVALID_SPEC, f"There is no environment {error}; the chart's values have {known}."
         )
     found = seen.deployment(resource.owner.name)
-    rollout = None if found is None else read_rollout(found)
+    rollout = None if found is None else read_rollout(found, seen.trouble)
     telling.observe(spec, rollout)
     if seen.foreign:
         kind, name = min(seen.foreign)
@@ -134,7 +141,7 @@ def plan(resource: Resource, seen: Seen, lookup: Lookup, base: Base, now: dateti
         return telling.paused()
     children = Children(resource.owner, spec, base)
     there = telling.status.target_version
-    if isinstance(lookup, Unknown) and there is not None and telling.status.target_of == spec.wish:
+    if isinstance(lookup, Unknown | Unasked) and there is not None and telling.status.target_of == spec.wish:
         lookup = Found(there)  # the store is away, and had it before
     match lookup:
         case Missing(reason, message):
@@ -142,6 +149,8 @@ def plan(resource: Resource, seen: Seen, lookup: Lookup, base: Base, now: dateti
             return telling.stalled(reason, message, None if served is None else children.serving(served))
         case Unknown(message):
             return telling.waiting(Reason.STORE_UNREACHABLE, message)
+        case Unasked():
+            return Plan(resource.status)  # as it was told last, for the moment
         case Found(version):
             return _Roll(spec, children, seen, rollout, telling).to(version)
 
@@ -183,8 +192,10 @@ class _Roll:
 
     def _back_to(self, served: str) -> Plan:
         wanted, rollout = self.children.serving(served), self.rollout
-        back = rollout is not None and rollout.complete and rollout.version == served and _applied(wanted, self.seen)
-        return self.telling.rolled_back(served, wanted, complete=back)
+        there = rollout is not None and rollout.version == served and _applied(wanted, self.seen)
+        complete = there and rollout is not None and rollout.complete
+        late = rollout if there and rollout is not None and rollout.late else None
+        return self.telling.rolled_back(served, wanted, complete=complete, late=late)
 
     def _unwanted(self) -> tuple[tuple[str, str], ...]:
         """The autoscaler that there is still, if none is to decide any more."""
@@ -310,17 +321,22 @@ class _Telling:
             )
         return self._plan(children, reconciling=True, reason=Reason.ROLLING_OUT, message=message)
 
-    def rolled_back(self, served: str, children: tuple[Manifest, ...], *, complete: bool) -> Plan:
-        """What is asked for was given up."""
+    def rolled_back(self, served: str, children: tuple[Manifest, ...], *, complete: bool, late: Rollout | None) -> Plan:
+        """What is asked for was given up; what was before may be late as well, where more than the version changed."""
         failed = self.status.failed
         told = "" if failed is None else f"{failed.version} was given up: {failed.reason} "
         going = "is served" if complete else "comes back"
+        ending = (
+            f"{served} {going} until the spec or the alias changes."
+            if late is None
+            else f"{served} does not get ready by this spec either, and its pods of before serve on{_because(late)}."
+        )
         return self._plan(
             children,
-            reconciling=not complete,
+            reconciling=not complete and late is None,
             stalled=True,
             reason=Reason.ROLLED_BACK,
-            message=f"{told}{served} {going} until the spec or the alias changes.",
+            message=told + ending,
         )
 
     def stalled(self, reason: Reason, message: str, children: tuple[Manifest, ...] | None = None) -> Plan:

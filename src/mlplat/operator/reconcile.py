@@ -14,10 +14,12 @@ from mlplat import logs
 from mlplat.operator.base import Base
 from mlplat.operator.children import CANARY, OWNER_LABEL, Manifest, Owner
 from mlplat.operator.cluster import Cluster
+from mlplat.operator.explain import trouble
 from mlplat.operator.informer import FOREIGN, Informer, Key
 from mlplat.operator.metrics import OperatorMetrics
 from mlplat.operator.ownership import removal
 from mlplat.operator.plan import Found, Lookup, Plan, Resource, Seen, Unknown, is_applied, key_of, plan, refused
+from mlplat.operator.rollout import read_rollout
 from mlplat.operator.spec import Spec, Status
 from mlplat.operator.turns import Turns
 from mlplat.operator.versions import VersionBook, Wish
@@ -84,13 +86,13 @@ class Reconciler:
         return again
 
     async def _reconcile(self, resource: Resource) -> float | None:
-        seen = self._seen(resource.owner)
+        seen = await self._seen(resource.owner)
         now = self._clock().replace(microsecond=0)
         lookup = self._look_up(resource)
         planned = plan(resource, seen, lookup, self._base, now)
         foreign = await self._foreign(resource.owner, planned, seen)
         if foreign:
-            planned = plan(resource, Seen(seen.children, foreign), lookup, self._base, now)
+            planned = plan(resource, replace(seen, foreign=foreign), lookup, self._base, now)
         status, again = planned.status, None
         key = (resource.owner.namespace, resource.owner.name)
         if planned.children is not None and _is_told(resource, status) and self._turns.waits(key):
@@ -116,15 +118,17 @@ class Reconciler:
             return Found(spec.model_version)  # the pods wait for it
         return self._versions.look(Wish.of(spec))
 
-    def _seen(self, owner: Owner) -> Seen:
-        """The children that there are; their names are made from the owner's."""
+    async def _seen(self, owner: Owner) -> Seen:
+        """The children that there are; their names are made from the owner's. Of one that is late, why."""
         found = {}
         for kind, informer in self._children.items():
             for name in (owner.name, f"{owner.name}-{CANARY}"):
                 child = informer.objects.get((owner.namespace, name))
                 if child is not None and _is_child(child, owner):
                     found[kind, name] = child
-        return Seen(found)
+        deployment = found.get(("Deployment", owner.name))
+        late = deployment is not None and read_rollout(deployment).late
+        return Seen(found, trouble=trouble(await self._cluster.pods(owner)) if late else "")
 
     async def _foreign(self, owner: Owner, planned: Plan, seen: Seen) -> frozenset[tuple[str, str]]:
         """Whose names are taken, of the children that would be made."""

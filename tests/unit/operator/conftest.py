@@ -99,6 +99,7 @@ class World:
         self.children: dict[tuple[str, str], Manifest] = {}
         self.now = START
         self.events: list[str] = []
+        self.trouble = ""
 
     def change(self, **spec: Any) -> None:
         """Write to the spec, as a person would."""
@@ -110,7 +111,7 @@ class World:
         self.now += timedelta(seconds=1)
         found = Found(str(self.spec.get("modelVersion"))) if lookup is None else lookup
         resource = Resource(self.owner, self.generation, self.spec, self.status)
-        planned = plan(resource, Seen(dict(self.children), foreign), found, self.base, self.now)
+        planned = plan(resource, Seen(dict(self.children), foreign, self.trouble), found, self.base, self.now)
         for child in planned.children or ():
             self._apply(child)
         for key in planned.unwanted:
