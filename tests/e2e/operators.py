@@ -7,6 +7,9 @@ from pathlib import Path
 
 import yaml
 
+from mlplat.store import open_object_store
+from mlplat.train.run import train
+
 from .cluster import ROOT, Cluster
 from .deployments import MLPLAT
 from .interceptor import Interceptor
@@ -55,9 +58,9 @@ class Operators:
             "MLPLAT_STORE": str(folder / "store"),
             "MLPLAT_POLL_SECONDS": "1",
         }
+        store = open_object_store(str(folder / "store"))
         for version in ("v1", "v2"):
-            train = [MLPLAT, "train", "--recipe", "iris", "--version", version, "--param", "n_estimators=3"]
-            subprocess.run(train, env=self._environment, check=True, stdout=subprocess.DEVNULL)
+            train(store=store, recipe="iris", version=version, params={"n_estimators": "3"})
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, killed_before: int = 0) -> None:

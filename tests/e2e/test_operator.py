@@ -191,17 +191,17 @@ def test_a_version_that_never_gets_ready_is_given_up(platform: Deployments, tmp_
     shell = bench(platform)
     shell.run("mlplat", "train", "--recipe", "iris", "--version", "bad", "--param", "n_estimators=13")
     shell.python(OTHER_GOLDEN.replace("v2", "bad"))
-    platform.apply("careful", progressDeadlineSeconds=15)
+    platform.apply("careful", progressDeadlineSeconds=10)
     platform.await_served("careful", "v1")
     with under_load(load_on(platform, "careful", tmp_path)) as traffic:
         platform.patch("careful", modelVersion="bad")
         poll(lambda: "Golden sample 0 was" in platform.mlplat("explain", "careful"), "explain has what the pod says")
-        assert "bad was given up: It was not ready within 15 s" in platform.await_reason("careful", "RolledBack")
+        assert "bad was given up: It was not ready within 10 s" in platform.await_reason("careful", "RolledBack")
         platform.await_pods("careful", 1)
         assert "RolledBack" in platform.events("careful")
         assert platform.predict("careful", FLOWER)["model_version"] == "v1"
     traffic.assert_none_failed(500)
-    platform.patch("careful", modelVersion="v2")
+    platform.patch("careful", modelVersion="v2", progressDeadlineSeconds=60)
     platform.await_served("careful", "v2")
     platform.delete("careful")
 
@@ -210,13 +210,13 @@ def test_a_spec_whose_pods_find_no_node_says_so_and_leaves_those_of_before(
     platform: Deployments, tmp_path: Path
 ) -> None:
     small = manifest("placed")["spec"]["resources"]
-    platform.apply("placed", progressDeadlineSeconds=5)
+    platform.apply("placed", progressDeadlineSeconds=10)
     platform.await_served("placed", "v1")
     [before] = platform.await_pods("placed", 1)
     with under_load(load_on(platform, "placed", tmp_path)) as traffic:
         platform.patch("placed", nodeSelector={"disk": "none"})
         said = platform.await_reason("placed", "DeadlineExceeded")
-        assert "v1 was not ready within 5 s: 0/" in said
+        assert "v1 was not ready within 10 s: 0/" in said
         assert "didn't match Pod's node affinity/selector" in said
         platform.patch("placed", nodeSelector=None, resources={"requests": {"cpu": "1000"}})
         poll(lambda: "Insufficient cpu" in platform.reason("placed")[1], "that is said", 60)
