@@ -17,7 +17,7 @@ from mlplat.operator.crd import RULES
 
 from .clients import MachineClient, under_load
 from .cluster import ROOT, Cluster, CommandError
-from .deployments import CUSTOMER, Deployments, define, manifest
+from .deployments import CUSTOMER, Deployments, manifest
 from .load import Shape, Target
 from .namespace import Namespace, Object, is_ready
 from .operators import Operators, storeless_base
@@ -39,12 +39,6 @@ LIGHT = Shape(keep_alive=4, fresh=2, rate=60, seconds=600)
 def words(**others: str) -> tuple[str, ...]:
     """The values of an operator's release."""
     return ("--set", ",".join(f"{name}={value}" for name, value in {**OPERATED, **others}.items()))
-
-
-@pytest.fixture(scope="module")
-def definition(cluster: Cluster) -> None:
-    """The kind ModelDeployment."""
-    define(cluster)
 
 
 @pytest.fixture(scope="module")
@@ -449,7 +443,7 @@ def test_explain_says_what_is_waited_for(release: Release, definition: None, clu
 
 
 def test_the_chart_is_upgraded_and_removed_beside_what_serves(
-    release: Release, definition: None, cluster: Cluster, tmp_path: Path
+    release: Release, owned_definition: None, tmp_path: Path
 ) -> None:
     """With a definition that has one column more; uninstalling keeps it, and what serves."""
     chart = tmp_path / "ml-platform"
@@ -467,21 +461,18 @@ def test_the_chart_is_upgraded_and_removed_beside_what_serves(
     changed["spec"]["versions"][0]["additionalPrinterColumns"].append(column)
     file.write_text(yaml.safe_dump(changed))
     rendering = [str(chart) if word == CHART else word for word in release.rendering(*owned)]
-    try:
-        release.run("upgrade", *rendering, "--set", "operator.logLevel=debug", "--wait", "--timeout", "120s")
-        assert "PAUSED" in release.namespace.kubectl("get", "md", "--output=wide")
-        mine.patch("stays", replicas=2)
-        after = {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 2)}
-        assert before < after  # nothing restarted
-        mine.await_served("stays", "v1")
-        said = release.run("uninstall", NAME, "--wait")
-        assert "modeldeployments.mlplat.dev" in said
-        assert {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 2)} == after
-        assert mine.get("stays")["status"]["servedVersion"] == "v1"
-        release.namespace.kubectl("delete", "pod", mine.pods("stays")[0]["metadata"]["name"])
-        mine.await_pods("stays", 2)
-        assert mine.predict("stays", FLOWER)["model_version"] == "v1"
-        mine.delete("stays")
-        poll(lambda: not mine.pods("stays"), "it is deleted without an operator", 90)
-    finally:
-        define(cluster)
+    release.run("upgrade", *rendering, "--set", "operator.logLevel=debug", "--wait", "--timeout", "120s")
+    assert "PAUSED" in release.namespace.kubectl("get", "md", "--output=wide")
+    mine.patch("stays", replicas=2)
+    after = {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 2)}
+    assert before < after  # nothing restarted
+    mine.await_served("stays", "v1")
+    said = release.run("uninstall", NAME, "--wait")
+    assert "modeldeployments.mlplat.dev" in said
+    assert {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 2)} == after
+    assert mine.get("stays")["status"]["servedVersion"] == "v1"
+    release.namespace.kubectl("delete", "pod", mine.pods("stays")[0]["metadata"]["name"])
+    mine.await_pods("stays", 2)
+    assert mine.predict("stays", FLOWER)["model_version"] == "v1"
+    mine.delete("stays")
+    poll(lambda: not mine.pods("stays"), "it is deleted without an operator", 90)
