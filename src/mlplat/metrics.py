@@ -154,6 +154,27 @@ class ServeMetrics:
             "Population stability index of the predictions against those of the training data.",
             registry=registry,
         )
+        self._recent_rows = Gauge(
+            "mlplat_recent_rows", "Latest rows that the recent predictions are of.", ("version",), registry=registry
+        )
+        self._recent_predictions = Gauge(
+            "mlplat_recent_predictions",
+            "Latest rows by the class that they were answered with.",
+            ("version", "output"),
+            registry=registry,
+        )
+        self._recent_quantiles = Gauge(
+            "mlplat_recent_prediction_quantile",
+            "Quantiles of the numbers that the latest rows were answered with.",
+            ("version", "quantile"),
+            registry=registry,
+        )
+        self.golden_agreement = Gauge(
+            "mlplat_golden_agreement",
+            "Share of another version's golden samples that are answered as it answered them.",
+            ("version", "against"),
+            registry=registry,
+        )
         registry.register(self)
         self._registry = registry
         self._served: deque[str] = deque(maxlen=MOST_VERSIONS)
@@ -203,6 +224,16 @@ class ServeMetrics:
         for feature, index in features.items():
             self.feature_drift.labels(feature).set(index)
         self.prediction_drift.set(math.nan if predictions is None else predictions)
+
+    def set_recent(self, version: str, rows: int, outputs: Mapping[str, int], quantiles: Mapping[float, float]) -> None:
+        """What the version that serves answered lately: how many rows, and their classes or the quantiles of numbers."""
+        for gauge in (self._recent_rows, self._recent_predictions, self._recent_quantiles):
+            gauge.clear()
+        self._recent_rows.labels(version).set(rows)
+        for output, count in outputs.items():
+            self._recent_predictions.labels(version, output).set(count)
+        for quantile, value in quantiles.items():
+            self._recent_quantiles.labels(version, f"{quantile:g}").set(value)
 
     def collect(self) -> Iterator[Metric]:
         """What was counted in plain numbers, for the registry."""

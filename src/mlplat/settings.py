@@ -37,6 +37,13 @@ class Variable:
     name: str
 
 
+@dataclass(frozen=True)
+class Short:
+    """A second, short name of a field's option, as other tools of its kind have it."""
+
+    letter: str
+
+
 class StoreSettings(Settings):
     """Where versions are kept."""
 
@@ -115,6 +122,11 @@ class ServeSettings(WhichVersion):
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
     poll_seconds: float = Field(5.0, gt=0, description="How often to look whether the alias moved.")
+    compare_with: str | None = Field(
+        None,
+        description="Another version of the model, whose golden samples are asked once this one is ready; the metrics say "
+        "how many of them are answered alike.",
+    )
     max_rows: int = Field(10_000, ge=1, description="Rows that one request may hold.")
     max_body_bytes: int = Field(16 * MiB, ge=1, description="Bytes that the body of a request may have.")
     max_head_bytes: int = Field(16 * KiB, ge=1024, description="Bytes that the headers of a request may have.")
@@ -195,6 +207,27 @@ class RegistrySettings(DatabaseSettings):
         if self.admin_key is not None and len(self.admin_key) < 16:
             raise ValueError("the key of an admin has at least 16 characters")
         return self
+
+
+class OperatorSettings(StoreSettings):
+    """Settings of `mlplat operator`."""
+
+    base: Annotated[Path, Variable("MLPLAT_OPERATOR_BASE")] = Field(
+        Path("/etc/mlplat/base"),
+        description="Folder with the manifests that deployments are made from; the chart makes it.",
+    )
+    namespace: Annotated[str, Variable("MLPLAT_OPERATOR_NAMESPACE")] = Field(
+        "default", description="Namespace of the operator's release."
+    )
+    namespaces: Annotated[str, Variable("MLPLAT_OPERATOR_NAMESPACES")] = Field(
+        "", description="Namespaces to watch, separated by commas; * for all, empty for the release's own."
+    )
+    max_rolling: Annotated[int, Variable("MLPLAT_OPERATOR_MAX_ROLLING")] = Field(
+        10, ge=1, description="So many Deployments at a time are rolled when what they are made from changes."
+    )
+    poll_seconds: float = Field(5.0, gt=0, description="How often to look whether an alias moved.")
+    host: str = Field("0.0.0.0", description="Address of probes and metrics.")  # noqa: S104 - a server in a container
+    port: int = Field(8080, ge=0, le=65535, description="Port of probes and metrics; 0 for any free one.")
 
 
 class CheckSettings(Settings):

@@ -44,7 +44,8 @@ def test_every_pod_meets_the_restricted_standard(render: Render, values: Path) -
         spec = template["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True, whose
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, whose
-        assert spec["automountServiceAccountToken"] is False, whose
+        operates = template["metadata"]["labels"].get("component") == "operator"  # and asks the API server
+        assert spec["automountServiceAccountToken"] is operates, whose
         assert spec["enableServiceLinks"] is False, whose
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), whose
         assert all(not volume.get("hostPath") for volume in spec["volumes"]), whose
@@ -76,7 +77,8 @@ def test_every_object_has_the_standard_labels_and_its_namespace(render: Render, 
         labels = each["metadata"]["labels"]
         standard = {"name", "instance", "component", "version", "part-of", "managed-by"}
         assert {f"app.kubernetes.io/{name}" for name in standard} <= set(labels), each["metadata"]["name"]
-        assert each["metadata"]["namespace"] == "models"
+        of_the_cluster = each["kind"] in {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
+        assert each["metadata"].get("namespace") == (None if of_the_cluster else "models")
 
 
 @pytest.mark.parametrize("values", EVERY)
@@ -87,7 +89,7 @@ def test_pods_have_no_label_or_annotation_that_changes_with_the_chart(render: Re
         labels = template["metadata"]["labels"]
         assert {"app.kubernetes.io/version", "helm.sh/chart"} & set(labels) == set(), whose
         assert "component" in labels, whose
-        assert ("model-name" in labels) == (labels["component"] != "registry"), whose  # which is of no model
+        assert ("model-name" in labels) == (labels["component"] not in {"registry", "operator"}), whose  # of no model
 
 
 @pytest.mark.parametrize("values", EVERY)
@@ -171,10 +173,12 @@ EMPTY = [
     "serviceAccount.annotations", "store.keys.existingSecret", "registry.replicas", "registry.database.existingSecret",
     "registry.adminKey.existingSecret", "registry.service.annotations", "registry.serviceAccount.annotations",
     "registry.serviceAccount.name", "registry.priorityClassName", "registry.affinity",
-    "policies.networkPolicy.registryFrom", "policies.networkPolicy.databaseTo",
+    "policies.networkPolicy.registryFrom", "policies.networkPolicy.databaseTo", "policies.networkPolicy.apiServerTo",
+    "operator.watchNamespaces", "operator.serviceAccount.annotations",
+    "operator.priorityClassName", "operator.affinity",
     *(
         f"{component}.{key}"
-        for component in ("serving", "training", "batch", "registry")
+        for component in ("serving", "training", "batch", "registry", "operator")
         for key in (
             "nodeSelector", "tolerations", "extraEnv", "extraEnvFrom", "extraVolumes", "extraVolumeMounts",
             "podAnnotations", "podLabels",
@@ -193,6 +197,7 @@ def test_null_is_as_good_as_empty(render: Render, key: str) -> None:
         "serving": {"ingress": {"enabled": True}, "httpRoute": {"enabled": True, "parentRefs": [{"name": "g"}]}},
         "batch": {"enabled": True},
         "registry": {"enabled": True, "serviceAccount": {"create": True}},
+        "operator": {"enabled": True},
         "policies": {"networkPolicy": {"enabled": True, "allowFrom": [{"podSelector": {}}]}},
         "monitoring": {kind: {"enabled": True} for kind in ("serviceMonitor", "prometheusRule", "dashboard")},
     }
@@ -206,7 +211,7 @@ def test_null_is_as_good_as_empty(render: Render, key: str) -> None:
 
 
 def test_without_resources_pods_ask_for_none(render: Render) -> None:
-    components = ("serving", "training", "batch", "registry")
+    components = ("serving", "training", "batch", "registry", "operator")
     values = {component: {"enabled": True, "resources": None} for component in components}
     for whose, template in pod_templates(render(values)):
         [container] = template["spec"]["containers"]

@@ -116,6 +116,26 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         r"training\.extraEnv holds AWS_REGION",
     ),
     (
+        "a claim that is in another namespace",
+        {"operator": {"enabled": True, "watchNamespaces": ["models", "team-a"]}},
+        "goes beyond models, and pods elsewhere cannot mount the claim",
+    ),
+    (
+        "all namespaces and some",
+        {"store": URL, "operator": {"enabled": True, "watchNamespaces": ["*", "team-a"]}},
+        r"has \* beside names of namespaces",
+    ),
+    (
+        "an environment that says what is served",
+        {"operator": {"enabled": True, "environments": {"production": {"replicas": 3}}}},
+        r"operator\.environments\.production sets replicas, which every ModelDeployment says for itself",
+    ),
+    (
+        "an environment with a field that there is not",
+        {"operator": {"enabled": True, "environments": {"production": {"autoscale": {}}}}},
+        r"sets autoscale, which is no field of a ModelDeployment's spec: it has affinity, alias, ",
+    ),
+    (
         "a node port behind a closed network",
         {"policies": {"networkPolicy": {"enabled": True}}, "serving": {"service": {"type": "NodePort"}}},
         r"serving\.service\.type=NodePort would lead nowhere: set policies\.networkPolicy\.allowFrom",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from .cluster import ROOT, Cluster
+from .deployments import MLPLAT, define
 from .namespace import Namespace
 
 NAMED = "docker.io/library/ml-platform:0.1.0"
@@ -31,6 +32,12 @@ DOCUMENTS = {
         "retrain-now refused: accuracy",
     ),
     "docs/registry.md": ('"version":"v1"', '"alias":"champion"', "champion", "the first"),
+    "docs/operator.md": (
+        "is to serve v2 (before: v1)",
+        "There is no version 'v2' of 'iris'",
+        "is to serve v1 (before: v2)",
+        "v1 is served by 2 pods.",
+    ),
     "docs/delivery.md": ("deployment.apps/ml-platform serverside-applied (server dry run)",),
 }
 
@@ -48,14 +55,26 @@ def named_image(cluster: Cluster, image: str) -> None:
     cluster.run(str(cluster.command), "load", NAMED)
 
 
+@pytest.fixture
+def adoptable(request: pytest.FixtureRequest, cluster: Cluster, namespace: Namespace, document: str) -> None:
+    """For the operator's release the kind ModelDeployment, which other scenarios have made, as one that it may own."""
+    if document != "docs/operator.md":
+        return
+    request.getfixturevalue("owned_definition")
+    owner = {"meta.helm.sh/release-name": "ml-platform", "meta.helm.sh/release-namespace": namespace.name}
+    define(cluster, annotations=owner, labels={"app.kubernetes.io/managed-by": "Helm"})
+
+
+@pytest.mark.usefixtures("named_image", "adoptable")
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_works_from_top_to_bottom(
-    named_image: None, node_port: int, namespace: Namespace, tmp_path: Path, document: str
+    node_port: int, namespace: Namespace, tmp_path: Path, document: str
 ) -> None:
     config = tmp_path / "kubeconfig"
     config.write_bytes(Path(namespace.cluster.environment["KUBECONFIG"]).read_bytes())
     config.chmod(0o600)
     environment = namespace.cluster.environment | {"KUBECONFIG": str(config), "TMPDIR": str(tmp_path)}
+    environment["PATH"] = f"{Path(MLPLAT).parent}:{environment['PATH']}"
     subprocess.run(
         ["kubectl", "config", "set-context", "--current", f"--namespace={namespace.name}"], env=environment, check=True
     )

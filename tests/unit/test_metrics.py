@@ -87,3 +87,16 @@ def test_a_run_tells_its_rows_its_time_and_the_wait() -> None:
     assert found["mlplat_run_seconds_sum", frozenset()] == 0.001
     assert found["mlplat_queue_seconds_sum", frozenset()] == 0.2
     assert found["request_predict_seconds_sum", frozenset({("model_name", "iris")})] == 0.2
+
+
+def test_what_was_answered_lately_is_of_the_version_that_serves_only() -> None:
+    metrics = ServeMetrics()
+    metrics.set_recent("v1", 3, {"a": 2, "b": 1}, {})
+    metrics.set_recent("v2", 2, {}, {0.0: 1.0, 0.05: 1.5, 1.0: 7.0})
+    recent = {name: value for name, value in samples(metrics).items() if name[0].startswith("mlplat_recent")}
+    assert recent == {
+        ("mlplat_recent_rows", frozenset({("version", "v2")})): 2,
+        ("mlplat_recent_prediction_quantile", frozenset({("version", "v2"), ("quantile", "0")})): 1,
+        ("mlplat_recent_prediction_quantile", frozenset({("version", "v2"), ("quantile", "0.05")})): 1.5,
+        ("mlplat_recent_prediction_quantile", frozenset({("version", "v2"), ("quantile", "1")})): 7,
+    }

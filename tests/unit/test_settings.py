@@ -59,6 +59,7 @@ def test_serve() -> None:
         "host": "0.0.0.0",
         "port": 8000,
         "poll_seconds": 5.0,
+        "compare_with": None,
         "max_rows": 10_000,
         "max_body_bytes": 16 * 1024**2,
         "max_head_bytes": 16 * 1024,

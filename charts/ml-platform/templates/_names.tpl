@@ -88,7 +88,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- $root := index . 0 -}}
 {{- $own := dict "app.kubernetes.io/part-of" "ml-platform" "component" (index . 1) -}}
 {{- $model := include "mlplat.model" $root | replace ":" "." | trunc 63 | trimAll "-._" -}}
-{{- $own = merge $own (ternary dict (dict "model-name" $model) (eq (index . 1) "registry")) -}}
+{{- $own = merge $own (ternary dict (dict "model-name" $model) (has (index . 1) (list "registry" "operator"))) -}}
 {{- $claim := include "mlplat.claimLabel" . | fromYaml -}}
 {{- $given := mergeOverwrite (dict) ($root.Values.commonLabels | default dict) (index . 2 | default dict) -}}
 {{- toYaml (mergeOverwrite $given $own $claim (include "mlplat.selector" . | fromYaml)) -}}

@@ -3,7 +3,7 @@
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
 serviceAccountName: {{ $component.serviceAccountName | default (include "mlplat.serviceAccountName" $root) }}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ $component.token | default false }}
 enableServiceLinks: false
 {{- with $root.Values.image.pullSecrets }}
 imagePullSecrets:

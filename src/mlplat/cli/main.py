@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from mlplat.cli import batch, check, demo, models, predict, recipes, registry, serve, train  # noqa: F401 - each adds its commands
+from mlplat.cli import batch, check, demo, deployments, models, operator, predict, recipes, registry, serve, train  # noqa: F401 - each adds its commands
 from mlplat.cli.app import app
 from mlplat.cli.options import Debug
 from mlplat.errors import Exit, MlplatError

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from mlplat import logs
 from mlplat.errors import UsageError
-from mlplat.settings import Settings, Variable
+from mlplat.settings import Settings, Short, Variable
 
 ENV_PREFIX = "MLPLAT_"
 
@@ -124,6 +124,7 @@ def _parameter(field: str, info: FieldInfo) -> inspect.Parameter:
     default = inspect.Parameter.empty if info.is_required() else [] if repeated else info.default
     option = typer.Option(
         flag(field),
+        *(part.letter for part in info.metadata if isinstance(part, Short)),
         help=info.description,
         envvar=variable(field, info),
         callback=_by_line if repeated else None,

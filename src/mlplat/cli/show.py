@@ -7,13 +7,13 @@ import msgspec
 import typer
 from pydantic import Field
 
-from mlplat.settings import Settings, Variable
+from mlplat.settings import Settings, Short, Variable
 
 
 class ListSettings(Settings):
     """Settings of the commands that list."""
 
-    output: Annotated[Literal["table", "json"], Variable("MLPLAT_LIST_OUTPUT")] = Field(
+    output: Annotated[Literal["table", "json"], Variable("MLPLAT_LIST_OUTPUT"), Short("-o")] = Field(
         "table", description="A table for people, or JSON for programs."
     )
 

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from mlplat import __version__
 from mlplat.errors import MlplatError
 from mlplat.metrics import ServeMetrics
+from mlplat.serve.agreement import Comparison
 from mlplat.serve.answers import JSONAnswer, on_failure, on_http_error, on_mlplat_error
 from mlplat.serve.docs import docs_routes
 from mlplat.serve.edge import Edge
@@ -24,27 +25,38 @@ from mlplat.serve.models import model_routes
 from mlplat.serve.pages import page_routes
 
 
-def create_app(lifecycle: Lifecycle, metrics: ServeMetrics, keys: KeyRing, *, drain_unready: bool = False) -> Starlette:
+def create_app(
+    lifecycle: Lifecycle,
+    metrics: ServeMetrics,
+    keys: KeyRing,
+    *,
+    comparison: Comparison | None = None,
+    drain_unready: bool = False,
+) -> Starlette:
     """The application around a lifecycle, which it starts and ends.
 
     Args:
         lifecycle: the version that serves.
         metrics: what is counted.
         keys: who is let in.
+        comparison: with another version, started and ended likewise.
         drain_unready: whether readiness says no while draining.
     """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        running = asyncio.create_task(lifecycle.run())
+        running = [asyncio.create_task(each.run()) for each in (lifecycle, comparison) if each is not None]
         yield
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+        for task in running:
+            task.cancel()
+        for task in running:
+            with suppress(asyncio.CancelledError):
+                await task
 
     async def exposition(_: Request) -> Response:
-        """Metrics for Prometheus; drift is measured when it is asked for."""
+        """Metrics for Prometheus; drift and recent predictions are measured when they are asked for."""
         await lifecycle.measure_drift()
+        lifecycle.note_recent()
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def version(_: Request) -> Response:

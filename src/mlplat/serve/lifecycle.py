@@ -76,6 +76,9 @@ class Served:
 class Lifecycle:
     """Keeps the right version loaded. Nothing but the end of the process ends it: what fails is tried again.
 
+    Attributes:
+        swapped: set whenever another version serves, the first one included; whoever waits for it clears it.
+
     Args:
         source: what to serve.
         cache: where verified local copies are kept.
@@ -103,6 +106,7 @@ class Lifecycle:
         self.current: Served | None = None
         self.phase = Phase.FINDING
         self.reason = "starting"
+        self.swapped = asyncio.Event()
         self._cache = cache
         self._metrics = metrics
         self._threads = threads
@@ -143,6 +147,12 @@ class Lifecycle:
         drift = await self._drift.measure(self.current.drift)
         self._metrics.set_drift(drift.rows, drift.indices, drift.prediction_index)
         return drift
+
+    def note_recent(self) -> None:
+        """Put what the version that serves answered lately into the gauges."""
+        if self.current is not None:
+            recent = self.current.drift.recent()
+            self._metrics.set_recent(self.current.manifest.version, recent.rows, recent.outputs, recent.quantiles)
 
     def drain(self) -> None:
         """Note that the server is about to end; it serves on until then."""
@@ -241,6 +251,7 @@ class Lifecycle:
 
     def _swap(self, served: Served, seconds: float) -> None:
         before, self.current = self.current, served
+        self.swapped.set()
         manifest = served.manifest
         if self.phase is not Phase.DRAINING:
             self.phase, self.reason = Phase.READY, "ready"

@@ -18,6 +18,7 @@ from mlplat import logs
 from mlplat.bundle import names
 from mlplat.metrics import ServeMetrics
 from mlplat.serve.accesslog import AccessLog
+from mlplat.serve.agreement import Comparison
 from mlplat.serve.app import create_app
 from mlplat.serve.connection import Connection
 from mlplat.serve.descriptors import connections_for
@@ -214,14 +215,20 @@ def make_server(settings: ServeSettings) -> DrainingServer:
     Raises:
         UsageError: if a name can be none, or there are no API keys where they should be.
     """
-    for name, what in ((settings.model, "model"), (settings.version, "version"), (settings.alias, "alias")):
+    for name, what in (
+        (settings.model, "model"),
+        (settings.version, "version"),
+        (settings.alias, "alias"),
+        (settings.compare_with, "version"),
+    ):
         if name is not None:
             names.check(name, what)
     access_log = AccessLog(logs.Dropping(sys.stderr.fileno()).offer) if settings.access_log else None
     metrics = ServeMetrics(None if access_log is None else access_log.extend)
+    cache = Cache(settings.cache, max_bytes=settings.cache_bytes)
     lifecycle = Lifecycle(
         Source(settings.store, settings.model, settings.version, settings.alias),
-        Cache(settings.cache, max_bytes=settings.cache_bytes),
+        cache,
         metrics,
         threads=settings.threads,
         poll_seconds=settings.poll_seconds,
@@ -230,6 +237,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         allow_pickle=settings.allow_pickle,
     )
     keys = KeyRing(() if settings.api_keys is None else settings.api_keys.split(","), settings.api_keys_path)
+    comparison = Comparison(lifecycle, cache, metrics, settings.compare_with) if settings.compare_with else None
     spans = Spans.exporting(f"mlplat-{settings.model}") if settings.tracing else None
     service = Service(
         lifecycle,
@@ -249,7 +257,7 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         connections=connections_for(settings.max_connections),
     )
     config = uvicorn.Config(
-        create_app(lifecycle, metrics, keys, drain_unready=settings.drain_unready),
+        create_app(lifecycle, metrics, keys, comparison=comparison, drain_unready=settings.drain_unready),
         http=cast("type[Connection]", partial(Connection, service, limits)),
         loop="uvloop",
         lifespan="on",

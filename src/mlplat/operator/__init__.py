@@ -1,0 +1,1 @@
+"""The operator: each ModelDeployment becomes a Deployment that serves, its Service, its autoscaler and its disruption budget."""

@@ -1,0 +1,237 @@
+"""One ModelDeployment at a time: look, plan, and write what differs. Doing it twice is doing it once."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from lightkube import ApiError
+from pydantic import ValidationError
+
+from mlplat import logs
+from mlplat.operator.base import Base
+from mlplat.operator.children import CANARY, OWNER_LABEL, Manifest, Owner
+from mlplat.operator.cluster import Cluster
+from mlplat.operator.explain import trouble
+from mlplat.operator.informer import FOREIGN, Informer, Key
+from mlplat.operator.metrics import OperatorMetrics
+from mlplat.operator.ownership import removal
+from mlplat.operator.plan import Found, Lookup, Plan, Resource, Seen, Unknown, is_applied, key_of, plan, refused
+from mlplat.operator.rollout import read_rollout
+from mlplat.operator.spec import Spec, Status
+from mlplat.operator.turns import Turns
+from mlplat.operator.versions import VersionBook, Wish
+
+REFUSED_SECONDS = 30.0
+"""After so long, what the API server refused is tried again: a quota may have been raised."""
+
+SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS = 2.0, 6.0
+"""Between these, whoever waits for its turn to be rolled by a changed base asks again."""
+
+
+class Reconciler:
+    """Brings ModelDeployments to what they say.
+
+    Args:
+        cluster: written to.
+        resources: the ModelDeployments.
+        children: by kind.
+        versions: what the store has.
+        base: what children are made from.
+        metrics: what is counted.
+        max_rolling: so many Deployments at a time are rolled by a changed base.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        resources: Informer,
+        children: Mapping[str, Informer],
+        *,
+        versions: VersionBook,
+        base: Base,
+        metrics: OperatorMetrics,
+        max_rolling: int,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._cluster = cluster
+        self._resources = resources
+        self._children = children
+        self._versions = versions
+        self._base = base
+        self._metrics = metrics
+        self._turns = Turns(children["Deployment"].objects, digest=base.digest, most=max_rolling)
+        self._clock = clock
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Look at a ModelDeployment once, and do what is to be done.
+
+        Returns:
+            In how many seconds it is to be looked at again; None for when something changes.
+        """
+        found = self._resources.objects.get(key)
+        if found is None or "deletionTimestamp" in found["metadata"]:  # the garbage collector removes the children
+            self._metrics.forget(*key)
+            return None
+        start = time.monotonic()
+        try:
+            again = await self._reconcile(_resource(found))
+        except Exception:
+            self._metrics.reconciles.labels("failed").inc()
+            raise
+        self._metrics.reconciles.labels("done").inc()
+        self._metrics.seconds.observe(time.monotonic() - start)
+        return again
+
+    async def _reconcile(self, resource: Resource) -> float | None:
+        seen = await self._seen(resource.owner)
+        now = self._clock().replace(microsecond=0)
+        lookup = self._look_up(resource)
+        planned = plan(resource, seen, lookup, self._base, now)
+        foreign = await self._foreign(resource.owner, planned, seen)
+        if foreign:
+            planned = plan(resource, replace(seen, foreign=foreign), lookup, self._base, now)
+        status, again = planned.status, None
+        key = (resource.owner.namespace, resource.owner.name)
+        if planned.children is not None and _is_told(resource, status) and self._turns.waits(key):
+            others = tuple(child for child in planned.children if child["kind"] != "Deployment")
+            await self._write(resource.owner, replace(planned, children=others), seen)
+            return random.uniform(SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS)
+        try:
+            await self._write(resource.owner, planned, seen)
+        except ApiError as error:
+            self._turns.give_back(key)
+            if error.status.code not in {400, 403, 422}:
+                raise
+            status, again = refused(resource, status, str(error.status.message), now), REFUSED_SECONDS
+        await self._tell(resource, status, planned)
+        return again
+
+    def _look_up(self, resource: Resource) -> Lookup:
+        try:
+            spec = Spec.model_validate(resource.spec)
+        except ValidationError:
+            return Unknown("The spec is invalid.")  # as the plan says with more words
+        if spec.store is not None and spec.model_version is not None:
+            return Found(spec.model_version)  # the pods wait for it
+        return self._versions.look(Wish.of(spec))
+
+    async def _seen(self, owner: Owner) -> Seen:
+        """The children that there are; their names are made from the owner's. Of one that is late, why."""
+        found = {}
+        for kind, informer in self._children.items():
+            for name in (owner.name, f"{owner.name}-{CANARY}"):
+                child = informer.objects.get((owner.namespace, name))
+                if child is not None and _is_child(child, owner):
+                    found[kind, name] = child
+        deployment = found.get(("Deployment", owner.name))
+        late = deployment is not None and read_rollout(deployment).late
+        return Seen(found, trouble=trouble(await self._cluster.pods(owner)) if late else "")
+
+    async def _foreign(self, owner: Owner, planned: Plan, seen: Seen) -> frozenset[tuple[str, str]]:
+        """Whose names are taken, of the children that would be made."""
+        taken = set()
+        for child in planned.children or ():
+            kind, name = key_of(child)
+            if (kind, name) not in seen.children:
+                there = await self._cluster.get(kind, owner.namespace, name)
+                if there is not None and not _is_child(there, owner):
+                    taken.add((kind, name))
+        return frozenset(taken)
+
+    async def _write(self, owner: Owner, planned: Plan, seen: Seen) -> None:
+        children = planned.children or ()
+        await self._hand_over(children, seen)
+        for child in children:
+            kind, name = key_of(child)
+            if not is_applied(child, seen.children.get((kind, name))):
+                self._metrics.writes.labels(kind).inc()
+                self._children[kind].apply(await self._cluster.apply(child))
+            await self._take_out(child, seen.children.get((kind, name)))
+        for kind, name in planned.unwanted:
+            self._metrics.writes.labels(kind).inc()
+            await self._cluster.delete(kind, owner.namespace, name)
+
+    async def _take_out(self, child: Manifest, found: Manifest | None) -> None:
+        """Remove what somebody wrote into a child by hand."""
+        foreign = {} if found is None else found["metadata"].get(FOREIGN)
+        if found is None or not foreign:
+            return
+        patch = removal(foreign, child["spec"], found["spec"])
+        if patch:
+            self._metrics.writes.labels(child["kind"]).inc()
+            logs.get().info("corrected", kind=child["kind"], name=child["metadata"]["name"], patch=str(patch)[:500])
+            self._children[child["kind"]].apply(await self._cluster.patch(child, patch))
+
+    async def _hand_over(self, children: tuple[Manifest, ...], seen: Seen) -> None:
+        """Before an autoscaler comes, keep the number of pods as it is."""
+        new = [
+            child
+            for child in children
+            if child["kind"] == "HorizontalPodAutoscaler" and key_of(child) not in seen.children
+        ]
+        for scaler in new:
+            deployment = seen.deployment(scaler["spec"]["scaleTargetRef"]["name"])
+            if deployment is not None:
+                replicas = max(deployment["spec"].get("replicas", 1), scaler["spec"]["minReplicas"])
+                self._metrics.writes.labels("Deployment").inc()
+                await self._cluster.hand_over(deployment, replicas)
+
+    async def _tell(self, resource: Resource, status: Status, planned: Plan) -> None:
+        """Write the status if it changed, and record what was decided."""
+        owner = resource.owner
+        before, now = _written(resource.status), _written(status)
+        if before != now:
+            self._metrics.writes.labels("status").inc()
+            written = await self._cluster.write_status(owner, now)
+            if written is None:
+                return
+            self._resources.apply(written)
+        for event in planned.events:
+            logs.get().info(
+                "decided", namespace=owner.namespace, name=owner.name, reason=event.reason, message=event.message
+            )
+            await self._cluster.tell(owner, event)
+        ready = any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)
+        self._metrics.ready.labels(owner.namespace, owner.name).set(ready)
+
+
+def owner_key(child: Manifest) -> Key | None:
+    """Which ModelDeployment a child belongs to."""
+    name = child["metadata"].get("labels", {}).get(OWNER_LABEL)
+    return None if name is None else (child["metadata"]["namespace"], name)
+
+
+def wish_of(found: Manifest) -> Wish | None:
+    """What a ModelDeployment asks the operator's store for, if anything."""
+    try:
+        spec = Spec.model_validate(found.get("spec", {}))
+    except ValidationError:
+        return None
+    return None if spec.store is not None else Wish.of(spec)
+
+
+def _is_told(resource: Resource, status: Status) -> bool:
+    """Whether nothing else is asked for than what was told the last time."""
+    before = resource.status
+    return before.observed_generation == resource.generation and before.target_version == status.target_version
+
+
+def _is_child(child: Manifest, owner: Owner) -> bool:
+    return any(reference.get("uid") == owner.uid for reference in child["metadata"].get("ownerReferences", []))
+
+
+def _resource(found: Manifest) -> Resource:
+    metadata: dict[str, Any] = found["metadata"]
+    owner = Owner(metadata["namespace"], metadata["name"], metadata["uid"])
+    try:
+        status = Status.model_validate(found.get("status") or {})
+    except ValidationError:  # of another release: made anew
+        status = Status()
+    return Resource(owner, metadata["generation"], found.get("spec", {}), status)
+
+
+def _written(status: Status) -> Manifest:
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,201 @@
+"""The process of the operator: what watches, what reconciles, and a small server for probes and metrics."""
+
+import asyncio
+import socket
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from lightkube import AsyncClient
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mlplat import logs
+from mlplat.errors import UsageError
+from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
+from mlplat.operator.children import MANAGER, Manifest
+from mlplat.operator.cluster import CHILDREN, Cluster, ModelDeployments, connect
+from mlplat.operator.informer import Informer, Key
+from mlplat.operator.metrics import OperatorMetrics
+from mlplat.operator.queue import WorkQueue
+from mlplat.operator.reconcile import Reconciler, owner_key, wish_of
+from mlplat.operator.versions import VersionBook, Wish
+from mlplat.settings import OperatorSettings
+from mlplat.store import open_store
+from mlplat.web.listening import listen, shown
+
+WORKERS = 4
+"""So many ModelDeployments are reconciled at once; most of a reconcile is waiting for the API server."""
+
+RESYNC_SECONDS = 600.0
+"""So often all of them are looked at, whether anything changed or not."""
+
+FORGET_SECONDS = 60.0
+"""So often what nobody asks for any more is no longer looked up in the store."""
+
+
+class Operator:
+    """Keeps all ModelDeployments of some namespaces as they say. Belongs to one event loop.
+
+    Args:
+        client: of the API server.
+        metrics: what is counted.
+        namespaces: to watch; "*" for all.
+        base: what children are made from.
+        store: URL of the store.
+        poll_seconds: between looks at aliases and at versions that are missing.
+        max_rolling: so many Deployments at a time are rolled by a changed base.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        metrics: OperatorMetrics,
+        *,
+        namespaces: list[str],
+        base: Base,
+        store: str,
+        poll_seconds: float,
+        max_rolling: int,
+    ) -> None:
+        self.metrics = metrics
+        self._queue = WorkQueue(self._handle)
+        self._resources = Informer(client, ModelDeployments, namespaces=namespaces, changed=self._resource_changed)
+        labels = {"app.kubernetes.io/managed-by": MANAGER}
+        self._children = {
+            kind: Informer(client, resource, namespaces=namespaces, labels=labels, changed=self._child_changed)
+            for kind, resource in CHILDREN.items()
+        }
+        self._versions = VersionBook(
+            partial(open_store, store, create=False), seconds=poll_seconds, changed=self._found
+        )
+        self._reconciler = Reconciler(
+            Cluster(client),
+            self._resources,
+            self._children,
+            versions=self._versions,
+            base=base,
+            metrics=self.metrics,
+            max_rolling=max_rolling,
+        )
+
+    @property
+    def synced(self) -> bool:
+        """Whether all that there is in the cluster is known."""
+        return all(informer.synced.is_set() for informer in (self._resources, *self._children.values()))
+
+    async def run(self) -> None:
+        """Reconcile until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for informer in (self._resources, *self._children.values()):
+                group.create_task(informer.run())
+            for informer in (self._resources, *self._children.values()):
+                await informer.synced.wait()
+            logs.get().info("synced", deployments=len(self._resources.objects))
+            group.create_task(self._versions.run())
+            group.create_task(self._queue.run(WORKERS))
+            group.create_task(self._look_again())
+
+    async def _handle(self, key: Key) -> float | None:
+        self.metrics.queue.set(len(self._queue))
+        return await self._reconciler.reconcile(key)
+
+    async def _look_again(self) -> None:
+        """Look at all of them every so often, and forget what nobody asks for."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + RESYNC_SECONDS
+        while True:
+            await asyncio.sleep(FORGET_SECONDS)
+            self._versions.forget({wish for one in self._resources.objects.values() if (wish := wish_of(one))})
+            if loop.time() >= due:
+                due = loop.time() + RESYNC_SECONDS
+                for key in self._resources.objects:
+                    self._queue.add(key)
+
+    def _resource_changed(self, manifest: Manifest) -> None:
+        self._queue.add((manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
+
+    def _child_changed(self, manifest: Manifest) -> None:
+        key = owner_key(manifest)
+        if key is not None:
+            self._queue.add(key)
+
+    def _found(self, wish: Wish) -> None:
+        """The store was asked, and something else is known now."""
+        for key, manifest in self._resources.objects.items():
+            if wish_of(manifest) == wish:
+                self._queue.add(key)
+
+
+def run(settings: OperatorSettings) -> None:
+    """Operate until SIGTERM or SIGINT.
+
+    Raises:
+        UsageError: if the base cannot be read, or there is no way to the API server.
+        MlplatError: if the address is taken.
+    """
+    base = read_folder(settings.base, settings.namespace)
+    listener = listen(settings.host, settings.port)
+    asyncio.run(_operate(settings, base, listener))
+
+
+def read_folder(folder: Path, namespace: str) -> Base:
+    """The base from a folder, as a ConfigMap is mounted.
+
+    Raises:
+        UsageError: if there is none.
+        SchemaError: if it cannot be used.
+    """
+    try:
+        data = {name: (folder / name).read_text(encoding="utf-8") for name in (MANIFESTS, ENVIRONMENTS)}
+    except OSError as error:
+        raise UsageError(f"Cannot read the base from {folder}: {error}.", hint="The chart makes it.") from error
+    return read_base(namespace, data)
+
+
+async def _operate(settings: OperatorSettings, base: Base, listener: socket.socket) -> None:
+    """Reconcile, and answer probes, until the server is asked to end."""
+    metrics = OperatorMetrics()
+    async with connect(lambda method: metrics.requests.labels(method).inc()) as client:
+        operator = Operator(
+            client,
+            metrics,
+            namespaces=settings.namespaces.split(",") if settings.namespaces else [settings.namespace],
+            base=base,
+            store=settings.store,
+            poll_seconds=settings.poll_seconds,
+            max_rolling=settings.max_rolling,
+        )
+        config = uvicorn.Config(
+            probes(operator), lifespan="off", access_log=False, log_config=None, ws="none", server_header=False
+        )
+        host, port = listener.getsockname()[:2]
+        logs.get().info("operating", namespaces=settings.namespaces, url=f"http://{shown(host)}:{port}")
+        operating = asyncio.create_task(operator.run())
+        server = uvicorn.Server(config)
+        operating.add_done_callback(lambda _: setattr(server, "should_exit", True))
+        await server.serve([listener])
+        operating.cancel()
+        try:
+            await operating
+        except asyncio.CancelledError:
+            return
+
+
+def probes(operator: Operator) -> Starlette:
+    """`/health`, `/ready` and `/metrics`."""
+
+    def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    def ready(_: Request) -> Response:
+        return JSONResponse(
+            {"status": "ready"} if operator.synced else {"status": "syncing"}, 200 if operator.synced else 503
+        )
+
+    def metrics(_: Request) -> Response:
+        return Response(operator.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)])

@@ -1,0 +1,358 @@
+"""What a ModelDeployment says: its spec and its status, from which the custom resource's definition is made.
+
+Docstrings are what `kubectl explain` shows.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from mlplat.bundle.names import Name
+
+GROUP, VERSION, KIND, PLURAL = "mlplat.dev", "v1", "ModelDeployment", "modeldeployments"
+
+MOST_NAME = 40
+"""Characters of a ModelDeployment's name: those of its pods, and of a canary's, are made from it and may have 63."""
+
+INT_OR_STRING: dict[str, Any] = {"x-kubernetes-int-or-string": True}
+ANYTHING: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+class Part(BaseModel):
+    """A part of the resource, in the camelCase that Kubernetes has."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema(INT_OR_STRING)]
+VersionName = Annotated[Name, BeforeValidator(_text), WithJsonSchema(INT_OR_STRING)]
+Object = Annotated[dict[str, Any], WithJsonSchema(ANYTHING)]
+Labels = Annotated[dict[str, str], Field(max_length=64)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+
+
+class Resources(Part):
+    """CPU and memory, as a container has them."""
+
+    requests: dict[str, Text] | None = None
+    """What each pod is sure to get, e.g. `{cpu: 100m, memory: 192Mi}`."""
+
+    limits: dict[str, Text] | None = None
+    """What each pod may have at most."""
+
+
+class Autoscaling(Part):
+    """How many pods there are, by their load."""
+
+    enabled: bool | None = None
+    """Let a HorizontalPodAutoscaler decide; `replicas` then has no effect."""
+
+    min_replicas: int | None = Field(default=None, ge=1)
+    """At least so many pods."""
+
+    max_replicas: int | None = Field(default=None, ge=1)
+    """At most so many pods."""
+
+    target_cpu_utilization_percentage: int | None = Field(default=None, ge=1, alias="targetCPUUtilizationPercentage")
+    """Mean use of the CPU request to aim for, in percent."""
+
+    target_memory_utilization_percentage: int | None = Field(default=None, ge=1)
+    """Mean use of the memory request to aim for, in percent."""
+
+
+class Spread(Part):
+    """Where pods are kept apart."""
+
+    nodes: bool | None = None
+    """Spread the pods over nodes."""
+
+    zones: bool | None = None
+    """Spread the pods over zones, as far as possible."""
+
+
+class StoreReference(Part):
+    """Where the versions are, if not in the store of the operator's release.
+
+    The operator does not look into such a store: the pods themselves wait for the version.
+    """
+
+    url: str = Field(pattern=r"^(s3|gs|az|https?)://.+", max_length=2048)
+    """URL of the store: s3://bucket/prefix, gs://..., az://..., or of a registry, http(s)://..."""
+
+    existing_secret: str | None = None
+    """Secret, in the same namespace, whose keys become environment variables."""
+
+    env: dict[str, str] = {}
+    """Further environment variables of the store, e.g. `{AWS_ENDPOINT_URL: http://minio:9000}`."""
+
+
+class Auth(Part):
+    """Who may ask for predictions."""
+
+    existing_secret: str
+    """Secret, in the same namespace, with API keys; it is mounted as files, so that keys rotate without a restart."""
+
+
+class EnvVar(Part):
+    """An environment variable of the serving container."""
+
+    name: str
+    """Its name."""
+
+    value: str | None = None
+    """Its value."""
+
+    value_from: Object | None = None
+    """Where its value comes from, as in a container."""
+
+
+class Step(Part):
+    """A step of a canary."""
+
+    weight: Percent
+    """Percent of the requests that the candidate gets."""
+
+    pause_seconds: int = Field(default=60, ge=0, le=86400)
+    """So long, in seconds, before it is judged and the next step begins."""
+
+
+class Canary(Part):
+    """How a candidate is tried, and what ends the trial."""
+
+    steps: list[Step] = Field(default=[Step(weight=5), Step(weight=25), Step(weight=50)], min_length=1, max_length=20)
+    """Weights, each larger than the one before; after the last step the candidate takes over."""
+
+    max_error_rate: float = Field(default=0.01, ge=0, le=1)
+    """The most of the candidate's answers that may be server errors, as a fraction."""
+
+    max_latency_ratio: float = Field(default=1.5, gt=0)
+    """How many times the stable version's mean latency the candidate's may be."""
+
+    min_agreement: float = Field(default=0.9, ge=0, le=1)
+    """How alike the predictions of both must be: 1 less half the sum of the differences of their shares (classes) or of
+    their histograms (numbers)."""
+
+    min_requests: int = Field(default=100, ge=0)
+    """So many answers of the candidate are needed to judge it at a step. With fewer when the pause ends, golden samples
+    are replayed instead."""
+
+    http_route: str | None = None
+    """HTTPRoute, in the same namespace, whose rules for the Service get the weights. Without it the weights are shares of
+    pods, which count new connections, not requests."""
+
+
+class Strategy(Part):
+    """How one version follows another."""
+
+    type: Literal["rolling", "canary"] = "rolling"
+    """`rolling` replaces pod by pod; `canary` tries the candidate on a part of the requests first."""
+
+    canary: Canary | None = None
+    """Of a canary."""
+
+
+class Spec(Part):
+    """What is to be served, and how."""
+
+    model_name: Name
+    """Name of the model in the store."""
+
+    model_version: VersionName | None = None
+    """Version to serve. One of this and `alias`."""
+
+    alias: Name | None = None
+    """Serve whatever version this alias names, e.g. champion; when it moves, the pods follow by the strategy."""
+
+    replicas: int = Field(default=1, ge=0, le=1000)
+    """Pods, unless autoscaling is enabled. `kubectl scale` writes it."""
+
+    environment: Name | None = None
+    """A named set of defaults from the values of the operator's chart, `operator.environments`, for what is not said here."""
+
+    resources: Resources | None = None
+    """CPU and memory of each pod."""
+
+    autoscaling: Autoscaling | None = None
+    """How many pods there are, by their load."""
+
+    strategy: Strategy | None = None
+    """How one version follows another."""
+
+    rollback: Literal["auto", "never"] | None = None
+    """`auto`, the default: a version that is not ready within `progressDeadlineSeconds` is given up, and the last one that
+    was serves on. `never`: it is waited for."""
+
+    progress_deadline_seconds: int | None = Field(default=None, ge=10, le=86400)
+    """Seconds within which a new version must make progress."""
+
+    paused: bool = False
+    """Change nothing for now: what serves goes on as it is, and is not corrected."""
+
+    labels: Labels = {}
+    """Further labels of the pods."""
+
+    annotations: Labels = {}
+    """Further annotations of the pods."""
+
+    env: list[EnvVar] = Field(default=[], max_length=128)
+    """Further environment variables of the serving container."""
+
+    node_selector: dict[str, str] | None = None
+    """Labels of the nodes that pods may run on."""
+
+    tolerations: list[Object] | None = None
+    """Taints that pods tolerate, as in a pod."""
+
+    affinity: Object | None = None
+    """Affinity, as in a pod."""
+
+    spread: Spread | None = None
+    """Where pods are kept apart."""
+
+    store: StoreReference | None = None
+    """Where the versions are, if not in the store of the operator's release."""
+
+    auth: Auth | None = None
+    """Who may ask for predictions; without it, as in the operator's release."""
+
+    @property
+    def wish(self) -> str:
+        """What is asked of the store, in a word: MODEL:VERSION or MODEL@ALIAS."""
+        return f"{self.model_name}@{self.alias}" if self.alias else f"{self.model_name}:{self.model_version}"
+
+
+class ConditionType(StrEnum):
+    """Those that kstatus knows, so that `kubectl wait`, `helm --wait` and Flux understand them."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is; there are no others."""
+
+    READY = "Ready"
+    ROLLING_OUT = "RollingOut"
+    CANARY = "Canary"
+    PAUSED = "Paused"
+    ROLLED_BACK = "RolledBack"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    VERSION_NOT_FOUND = "VersionNotFound"
+    ALIAS_NOT_FOUND = "AliasNotFound"
+    STORE_UNREACHABLE = "StoreUnreachable"
+    INVALID_SPEC = "InvalidSpec"
+    NAME_TAKEN = "NameTaken"
+    REFUSED = "Refused"
+    """The API server refused what was to be applied, e.g. for a quota or a policy."""
+
+
+class Condition(Part):
+    """What holds of the deployment, as kstatus reads it."""
+
+    type: ConditionType
+    """Ready, Reconciling or Stalled."""
+
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+
+    reason: Reason
+    """Why, in a word."""
+
+    message: str = Field(max_length=32768)
+    """Why, in a sentence."""
+
+    last_transition_time: datetime
+    """Since when the status is as it is."""
+
+    observed_generation: int | None = None
+    """Of which generation of the spec it is told."""
+
+
+class Failure(Part):
+    """A version that was given up."""
+
+    version: str
+    """Its name."""
+
+    asked: str
+    """Digest of the spec that asked for it, but for the number of pods; another one is tried anew."""
+
+    reason: str
+    """Why it was given up."""
+
+    at: datetime
+    """When."""
+
+
+class Trial(Part):
+    """A canary under way."""
+
+    version: str
+    """The candidate."""
+
+    step: int
+    """Number of the step, from 0."""
+
+    weight: int
+    """Percent of the requests that it gets now."""
+
+    since: datetime
+    """When the step began."""
+
+
+class Status(Part):
+    """What is served now."""
+
+    observed_generation: int = 0
+    """Generation of the spec that all of this is about."""
+
+    conditions: list[Condition] = []
+    """Ready, Reconciling and Stalled, as kstatus reads them."""
+
+    replicas: int = 0
+    """Pods that there are."""
+
+    ready_replicas: int = 0
+    """Pods that are ready."""
+
+    selector: str = ""
+    """Selects the pods, for `kubectl scale` and autoscalers."""
+
+    target_version: str | None = None
+    """The version that the spec asks for; of an alias, the one that it names."""
+
+    target_of: str | None = None
+    """What that version was asked for as: MODEL:VERSION or MODEL@ALIAS."""
+
+    served_version: str | None = None
+    """The last version that all pods were ready with."""
+
+    previous_version: str | None = None
+    """The one before it."""
+
+    url: str | None = None
+    """Where the Service answers within the cluster."""
+
+    asked_replicas: int | None = None
+    """The replicas of the spec when it was last looked at."""
+
+    failed: Failure | None = None
+    """The version that was given up last, if it is still the one asked for."""
+
+    trial: Trial | None = None
+    """The canary under way."""

@@ -1,0 +1,191 @@
+"""A base as the chart renders it, and ModelDeployments that are made of it without a cluster."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
+from mlplat.operator.children import Manifest, Owner
+from mlplat.operator.plan import Found, Lookup, Plan, Resource, Seen, key_of, plan
+from mlplat.operator.spec import Condition, ConditionType, Status
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+SERVING = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: release-settings}
+data: {MLPLAT_DRAIN_SECONDS: "20", LOG_LEVEL: info}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: release, labels: {helm.sh/chart: ml-platform-1}, annotations: {kubernetes.io/change-cause: model -}}
+spec:
+  progressDeadlineSeconds: 600
+  strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+  selector: {matchLabels: {app.kubernetes.io/instance: release}}
+  template:
+    metadata:
+      labels: {app.kubernetes.io/instance: release, mlplat.dev/claim: release-store}
+      annotations: {checksum/settings: "1", prometheus.io/scrape: "true"}
+    spec:
+      serviceAccountName: release
+      tolerations: [{key: node.kubernetes.io/not-ready, operator: Exists}]
+      topologySpreadConstraints:
+        - {topologyKey: kubernetes.io/hostname, maxSkew: 1, labelSelector: {matchLabels: {app.kubernetes.io/instance: release}}}
+      containers:
+        - name: serve
+          image: ml-platform:1
+          args: [serve, --model, model, --version, "-"]
+          env: [{name: MLPLAT_STORE, value: "file:///models/store"}, {name: MLPLAT_STORE_KEY_FILE, value: /etc/key}]
+          envFrom: [{configMapRef: {name: release-settings}}, {secretRef: {name: minio}}]
+          resources: {requests: {cpu: 100m}}
+          volumeMounts: [{name: tmp, mountPath: /tmp}, {name: models, mountPath: /models}]
+      volumes: [{name: tmp, emptyDir: {}}, {name: models, persistentVolumeClaim: {claimName: release-store}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: release, annotations: {cloud: internal}}
+spec:
+  type: NodePort
+  selector: {app.kubernetes.io/instance: release}
+  ports: [{name: http, port: 80, targetPort: http, nodePort: 30080}]
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: release}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: release}
+  minReplicas: 2
+  maxReplicas: 5
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: release}
+spec: {maxUnavailable: 1, selector: {matchLabels: {app.kubernetes.io/instance: release}}}
+"""
+
+PRODUCTION = """
+production:
+  autoscaling: {enabled: true, minReplicas: 3}
+  resources: {requests: {cpu: 250m}}
+"""
+
+
+@pytest.fixture(scope="session")
+def base() -> Base:
+    """What children are made from."""
+    return read_base("ml", {MANIFESTS: SERVING, ENVIRONMENTS: PRODUCTION})
+
+
+@pytest.fixture
+def owner() -> Owner:
+    """A ModelDeployment."""
+    return Owner("ml", "iris", "uid-1")
+
+
+class World:
+    """One ModelDeployment and its children, as the API server and the controllers of Kubernetes would have them."""
+
+    def __init__(self, owner: Owner, base: Base) -> None:
+        self.owner = owner
+        self.base = base
+        self.spec: dict[str, Any] = {"modelName": "iris", "modelVersion": "v1", "replicas": 2}
+        self.generation = 1
+        self.status = Status()
+        self.children: dict[tuple[str, str], Manifest] = {}
+        self.now = START
+        self.events: list[str] = []
+        self.trouble = ""
+
+    def change(self, **spec: Any) -> None:
+        """Write to the spec, as a person would."""
+        self.spec |= spec
+        self.generation += 1
+
+    def step(self, lookup: Lookup | None = None, foreign: frozenset[tuple[str, str]] = frozenset()) -> Plan:
+        """Plan once, and apply it."""
+        self.now += timedelta(seconds=1)
+        found = Found(str(self.spec.get("modelVersion"))) if lookup is None else lookup
+        resource = Resource(self.owner, self.generation, self.spec, self.status)
+        planned = plan(resource, Seen(dict(self.children), foreign, self.trouble), found, self.base, self.now)
+        for child in planned.children or ():
+            self._apply(child)
+        for key in planned.unwanted:
+            del self.children[key]
+        self.status = planned.status
+        self.events += [event.reason for event in planned.events]
+        return planned
+
+    def settle(self, lookup: Lookup | None = None) -> Plan:
+        """Plan, let all pods become ready, and plan until nothing changes."""
+        for _ in range(5):
+            self.step(lookup)
+            self.roll_out()
+        return self.step(lookup)
+
+    def roll_out(self, *, ready: int | None = None, late: bool = False) -> None:
+        """Let the Deployment's pods be those of its template, as far as they get ready."""
+        deployment = self.deployment
+        replicas = deployment["spec"].get("replicas", 2)
+        deployment["spec"]["replicas"] = replicas
+        answering = replicas if ready is None else ready
+        deployment["status"] = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": replicas if answering == replicas else replicas + 1,
+            "updatedReplicas": replicas if answering == replicas else 1,
+            "readyReplicas": answering,
+            "availableReplicas": answering,
+            "conditions": [
+                {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+                if late
+                else {"type": "Progressing"}
+            ],
+        }
+
+    @property
+    def deployment(self) -> Manifest:
+        """The stable Deployment."""
+        return self.children["Deployment", self.owner.name]
+
+    @property
+    def serves(self) -> str:
+        """The version that its pods are told to serve."""
+        args = self.deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+        return str(args[args.index("--version") + 1])
+
+    def condition(self, kind: ConditionType) -> Condition:
+        """One of the conditions."""
+        (found,) = [condition for condition in self.status.conditions if condition.type == kind]
+        return found
+
+    @property
+    def told(self) -> tuple[bool, bool, bool, str]:
+        """Whether it is ready, reconciling, stalled, and why."""
+        ready, reconciling, stalled = (self.condition(kind).status == "True" for kind in ConditionType)
+        return ready, reconciling, stalled, self.condition(ConditionType.READY).reason
+
+    def _apply(self, child: Manifest) -> None:
+        before = self.children.get(key_of(child))
+        merged: Manifest = {**child}
+        if before is not None:
+            generation = before["metadata"]["generation"]
+            changed = before["spec"] != {**before["spec"], **child["spec"]}
+            merged["status"] = before.get("status", {})
+            merged["spec"] = {**before["spec"], **child["spec"]}
+        else:
+            generation, changed = 0, True
+        merged["metadata"] = {**child["metadata"], "generation": generation + changed}
+        self.children[key_of(child)] = merged
+
+
+@pytest.fixture
+def world(owner: Owner, base: Base) -> World:
+    """A ModelDeployment that was just made."""
+    return World(owner, base)
+
+
+Make = Callable[..., Manifest]
