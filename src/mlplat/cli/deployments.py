@@ -80,21 +80,39 @@ def describe(name: Name, settings: LookSettings) -> None:
 
 @command(deployments, PlaceSettings, name="promote", epilog="Example: mlplat deployments promote iris-classifier v2")
 def promote(
-    name: Name, version: Annotated[str, typer.Argument(help="The version to serve.")], settings: PlaceSettings
+    name: Name,
+    settings: PlaceSettings,
+    version: Annotated[
+        str | None, typer.Argument(help="The version to serve; without it, the one that is tried by a canary.")
+    ] = None,
 ) -> None:
     """Let a ModelDeployment serve another version; `wait` waits until it does.
 
-    One that follows an alias is moved by `mlplat models promote`, with all others that follow it.
+    Without a version: skip the other steps of its canary. One that follows an alias is moved by `mlplat models promote`, with
+    all others that follow it.
     """
+    from mlplat.operator.explain import status_of
+    from mlplat.operator.spec import Phase
+
     console = _console(settings)
-    _move(console, console.get(name), version, verb=f"promote {{model}} {version} {{alias}}")
+    found = console.get(name)
+    if version is not None:
+        _move(console, found, version, verb=f"promote {{model}} {version} {{alias}}")
+        return
+    trial = status_of(found).canary
+    if trial is None or trial.phase not in {Phase.STARTING, Phase.TRYING}:
+        raise ConflictError(
+            f"{name} tries no other version.", hint=f"mlplat deployments promote {name} VERSION moves it."
+        )
+    console.skip_steps(name, trial.token)
+    typer.echo(f"{name} is to serve {trial.version} without the other steps (before: {trial.stable})")
 
 
 @command(deployments, BackSettings, name="rollback", epilog="Example: mlplat deployments rollback iris-classifier")
 def rollback(name: Name, settings: BackSettings) -> None:
     """Go back to the version that was served before; `wait` waits until it is.
 
-    While another version rolls out, that is the one that still serves.
+    While another version rolls out, or is tried by a canary, that is the one that still serves.
     """
     from mlplat.operator.explain import status_of
 
@@ -123,7 +141,7 @@ def wait(name: Name, settings: WaitSettings) -> None:
         found = console.get(name)
         ready = condition_of(found, ConditionType.READY)
         message = "The operator has not looked at it yet." if ready is None else ready.message
-        if holds(found, ConditionType.READY):
+        if holds(found, ConditionType.READY) and not holds(found, ConditionType.RECONCILING):
             typer.echo(message)
             return
         if message != said:
@@ -188,10 +206,11 @@ def _row(found: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _facts(found: Mapping[str, Any]) -> dict[str, object]:
-    from mlplat.operator.explain import status_of
+    from mlplat.operator.explain import figures, status_of
 
     status, spec = status_of(found), found["spec"]
-    failed = status.failed
+    rollback, trial = status.rollback, status.canary
+    counted = None if trial is None else trial.counted
     return {
         **_row(found),
         "before": status.previous_version,
@@ -199,6 +218,8 @@ def _facts(found: Mapping[str, Any]) -> dict[str, object]:
         "url": status.url,
         "environment": spec.get("environment"),
         "autoscaling": spec.get("autoscaling"),
-        "given up": None if failed is None else f"{failed.version}: {failed.reason}",
+        "canary": None if trial is None else trial.message,
+        "counted": None if trial is None or counted is None else figures(trial, counted),
+        "given up": None if rollback is None else f"{rollback.version} ({rollback.reason}): {rollback.message}",
         **{each.type.value.lower(): f"{each.status}: {each.message}" for each in status.conditions},
     }

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
-from mlplat.operator.children import Manifest, Owner
-from mlplat.operator.plan import Found, Lookup, Plan, Resource, Seen, key_of, plan
+from mlplat.operator.children import Manifest, Owner, key_of
+from mlplat.operator.plan import plan
 from mlplat.operator.spec import Condition, ConditionType, Status
+from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -66,6 +67,16 @@ apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata: {name: release}
 spec: {maxUnavailable: 1, selector: {matchLabels: {app.kubernetes.io/instance: release}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: release}
+spec:
+  parentRefs: []
+  hostnames: [release.example.com]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /predict}}]
+      backendRefs: [{name: release, port: 80}]
 """
 
 PRODUCTION = """

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from mlplat.operator.plan import Found, Missing, Unknown
+from mlplat.operator.view import Found, Missing, Unknown
 from mlplat.operator.spec import ConditionType, Reason
 
 from .conftest import START, World
@@ -93,8 +93,8 @@ class TestRollback:
         assert world.events[-1] == "RolledBack"
         world.settle()
         assert world.told == (False, False, True, Reason.ROLLED_BACK)
-        assert world.status.failed is not None
-        assert world.status.failed.version == "v2"
+        assert world.status.rollback is not None
+        assert world.status.rollback.version == "v2"
         assert world.serves == "v1"
 
     def test_it_is_tried_again_when_the_spec_changes_but_not_when_it_is_scaled(self, world: World) -> None:
@@ -107,7 +107,7 @@ class TestRollback:
         world.settle()
         assert world.serves == "v2"
         assert world.told == (True, False, False, Reason.READY)
-        assert world.status.failed is None
+        assert world.status.rollback is None
 
     def test_back_by_hand_is_ready(self, world: World) -> None:
         self.fail(world)
@@ -115,7 +115,7 @@ class TestRollback:
         world.change(modelVersion="v1")
         world.settle()
         assert world.told == (True, False, False, Reason.READY)
-        assert world.status.failed is None
+        assert world.status.rollback is None
 
     def test_never_waits_and_says_so(self, world: World) -> None:
         world.change(rollback="never")
