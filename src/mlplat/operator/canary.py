@@ -146,8 +146,9 @@ class Course:
             return _with(self._at(trial, Phase.STARTING), message="Some pods are not ready any more."), None
         if figures is None or figures.at < trial.since:
             return self._waiting(trial, "its pods are asked for their metrics"), None
-        golden = figures.candidate.golden is not None or not self.rules.min_agreement
-        if trial.step == 0 and not golden and self._passed(trial) < GOLDEN_SECONDS:
+        it = figures.candidate
+        unknown = it.asked and it.golden is None and self.rules.min_agreement
+        if trial.step == 0 and unknown and self._passed(trial) < GOLDEN_SECONDS:
             return self._waiting(trial, f"it is to answer the golden samples of {trial.stable}"), None
         found = judge(figures, self.rules, trial.stable)
         if found.fault is not None or found.wait:

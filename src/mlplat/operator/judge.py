@@ -141,7 +141,7 @@ def judge(figures: Figures, rules: Canary, stable: str) -> Judgement:
         return Judgement(fault)
     enough = it.requests >= rules.min_requests
     alike = agreement(other, it) if enough and min(it.rows, other.rows) >= rules.min_requests else None
-    if it.golden is None and alike is None:
+    if it.golden is None and alike is None and rules.min_agreement:
         few = (
             f"it answered {it.requests} requests of the {rules.min_requests} to judge it by, and" if not enough else ""
         )

@@ -111,7 +111,8 @@ class _Roll:
             return self._back_to(served)
         left = leave(self.owner, self.seen, telling)
         unwanted = (*left.unwanted, *self._unwanted())
-        if rollout is None or not self._applied(wanted):
+        ending = left.again is not None and self._applied(wanted[:1])  # it is served, also while the rest follows
+        if rollout is None or not (ending or self._applied(wanted)):
             return telling.rolling(target, rollout, wanted, unwanted=unwanted, again=left.again)
         if rollout.complete:
             return telling.ready(target, rollout, wanted, unwanted=unwanted, again=left.again)

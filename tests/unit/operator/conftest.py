@@ -8,6 +8,7 @@ import pytest
 
 from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
 from mlplat.operator.children import Manifest, Owner, key_of
+from mlplat.operator.judge import Figures
 from mlplat.operator.plan import plan
 from mlplat.operator.spec import Condition, ConditionType, Status
 from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen
@@ -110,6 +111,10 @@ class World:
         self.children: dict[tuple[str, str], Manifest] = {}
         self.now = START
         self.events: list[str] = []
+        self.figures: Figures | None = None
+        self.promoted = ""
+        self.routable = False
+        self.held = False
 
     def change(self, **spec: Any) -> None:
         """Write to the spec, as a person would."""
@@ -120,12 +125,13 @@ class World:
         """Plan once, and apply it."""
         self.now += timedelta(seconds=1)
         found = Found(str(self.spec.get("modelVersion"))) if lookup is None else lookup
-        resource = Resource(self.owner, self.generation, self.spec, self.status)
-        planned = plan(resource, Seen(dict(self.children), foreign), found, self.base, self.now)
+        resource = Resource(self.owner, self.generation, self.spec, self.status, self.promoted)
+        seen = Seen(dict(self.children), foreign, self.routable)
+        planned = plan(resource, seen, found, self.base, self.now, figures=self.figures, held=self.held)
         for child in planned.children or ():
             self._apply(child)
         for key in planned.unwanted:
-            del self.children[key]
+            self.children.pop(key, None)
         self.status = planned.status
         self.events += [event.reason for event in planned.events]
         return planned
@@ -137,9 +143,9 @@ class World:
             self.roll_out()
         return self.step(lookup)
 
-    def roll_out(self, *, ready: int | None = None, late: bool = False) -> None:
-        """Let the Deployment's pods be those of its template, as far as they get ready."""
-        deployment = self.deployment
+    def roll_out(self, *, ready: int | None = None, late: bool = False, candidate: bool = False) -> None:
+        """Let a Deployment's pods be those of its template, as far as they get ready."""
+        deployment = self.candidate if candidate else self.deployment
         replicas = deployment["spec"].get("replicas", 2)
         deployment["spec"]["replicas"] = replicas
         answering = replicas if ready is None else ready
@@ -160,6 +166,11 @@ class World:
     def deployment(self) -> Manifest:
         """The stable Deployment."""
         return self.children["Deployment", self.owner.name]
+
+    @property
+    def candidate(self) -> Manifest:
+        """The candidate's Deployment."""
+        return self.children["Deployment", self.owner.candidate]
 
     @property
     def serves(self) -> str:
