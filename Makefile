@@ -29,9 +29,11 @@ e2e: .venv/.synced
 	$(BIN)/pytest tests/e2e -n 2 -m "not disruptive"
 	E2E_IMAGE=$${E2E_IMAGE:-localhost/ml-platform:e2e} $(BIN)/pytest tests/e2e -m disruptive
 
-# Upgrades, rollbacks and planned outages until SOAK_REQUESTS (100000) were asked. Nothing else may use the cluster.
+# Upgrades, rollbacks and planned outages until SOAK_REQUESTS (100000) were asked, then 1,000 ModelDeployments. Nothing else
+# may use the cluster.
 soak: .venv/.synced
 	$(BIN)/python tests/e2e/soak.py
+	FLEET=1000 $(BIN)/pytest tests/e2e/test_scale.py
 
 format: .venv/.synced
 	$(BIN)/ruff format

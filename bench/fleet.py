@@ -1,7 +1,8 @@
 """The operator with many ModelDeployments, whose pods run on fake nodes: `python bench/fleet.py 300`.
 
-Wants a cluster with kwok's fake nodes (`cluster addon kwok`), KUBECONFIG, kubectl and helm. It prints how long it takes until
-all are Ready, and the operator's CPU, memory and writes; exit 0 if the goals are met.
+Wants a cluster with kwok's fake nodes (`cluster addon kwok`) and the kind ModelDeployment, KUBECONFIG, kubectl and helm. It
+prints how long it takes until all are Ready, and the operator's CPU, memory and requests to the API server; exit 0 if the goals
+are met. `tests/e2e/test_scale.py` runs it.
 """
 
 import argparse
@@ -31,6 +32,14 @@ MOST_CPU_MILLISECONDS = 15.0
 """Of a reconcile."""
 
 MOST_MEBIBYTES = 250.0
+
+MOST_REQUESTS = 5.0
+"""To the API server, for each reconcile of the first."""
+
+MOST_AT_START = 50.0
+"""Requests to the API server: lists, in parts, and watches."""
+
+STEADY_LOOKS = 10
 
 NAP_SECONDS = 0.5
 
@@ -62,14 +71,22 @@ def measure(operator: "Operator", place: str, count: int) -> list[bool]:
     first = operator.figures()
     cost = 1000 * (first["cpu"] - operator.at_rest) / first["reconciles"]
     say(f"{count} applied in {applied - begun:.0f} s, all Ready after {ready - begun:.0f} s")
-    say(f"{first['reconciles'] / count:.1f} reconciles and {first['writes'] / count:.1f} writes for each")
-    say(f"{cost:.1f} ms of CPU a reconcile, {first['memory']:.0f} MiB")
+    asked = first["requests"] / first["reconciles"]
+    say(
+        f"{first['reconciles'] / count:.1f} reconciles and {first['requests'] / count:.1f} requests to the API for each"
+    )
+    say(f"{cost:.1f} ms of CPU and {asked:.1f} requests a reconcile, {first['memory']:.0f} MiB")
+    others = versions(place)
 
     kubectl("patch", "md", "m0", "-n", place, "--type=merge", "--patch", '{"spec": {"replicas": 2}}')
     wait_until(lambda: "2" in kubectl("get", "md", "m0", "-n", place, "-o", "jsonpath={.status.readyReplicas}"), 60)
     wait_until_steady(operator)
     change = {key: value - first[key] for key, value in operator.figures().items()}
+    touched = {name for name, version in versions(place).items() if others.get(name) != version}
     say(f"a change of one: {change['reconciles']:.0f} reconciles, {change['writes']:.0f} writes")
+    resting = operator.figures()
+    wait_until_steady(operator)
+    rest = {key: value - resting[key] for key, value in operator.figures().items()}
 
     operator.stop()
     operator.start()
@@ -77,14 +94,17 @@ def measure(operator: "Operator", place: str, count: int) -> list[bool]:
     wait_until_steady(operator)
     again = operator.figures()
     say(
-        f"a restart: {again['reconciles']:.0f} reconciles, {again['writes']:.0f} writes,"
+        f"a restart: {again['reconciles']:.0f} reconciles, {again['writes']:.0f} writes, {again['requests']:.0f} requests,"
         f" {again['cpu'] - operator.at_rest:.1f} s of CPU, {again['memory']:.0f} MiB"
     )
     return [
         goal(f"under {MOST_CPU_MILLISECONDS:g} ms of CPU a reconcile", cost < MOST_CPU_MILLISECONDS),
         goal(f"under {MOST_MEBIBYTES:g} MiB", max(first["memory"], again["memory"]) < MOST_MEBIBYTES),
-        goal("no writes in a steady state", again["writes"] == 0),
-        goal("a change of one touches one", change["reconciles"] < min(20, count)),
+        goal(f"at most {MOST_REQUESTS:g} requests a reconcile", asked <= MOST_REQUESTS),
+        goal("nothing is written in a steady state", rest["requests"] == rest["reads"]),
+        goal("a change of one touches one", touched == {"m0"} and change["reconciles"] < 20),
+        goal("a restart writes nothing", again["writes"] == 0),
+        goal(f"a restart takes at most {MOST_AT_START:g} requests", again["requests"] <= MOST_AT_START),
     ]
 
 
@@ -141,6 +161,10 @@ class Operator:
         return {
             "reconciles": total("mlplat_operator_reconciles_total"),
             "writes": total("mlplat_operator_writes_total"),
+            "requests": total("mlplat_operator_requests_total"),
+            "reads": sum(
+                map(float, re.findall(r'^mlplat_operator_requests_total\{method="GET"\} (\S+)$', text, re.MULTILINE))
+            ),
             "ready": total("mlplat_operator_deployment_ready"),
             "cpu": total("process_cpu_seconds_total"),
             "memory": total("process_resident_memory_bytes") / 2**20,
@@ -156,7 +180,7 @@ class Operator:
 @contextmanager
 def fleet(place: str, count: int) -> Iterator[None]:
     """A namespace, and fake nodes for that many pods."""
-    nodes = [f"{place}-{number}" for number in range(count // (PODS_ON_A_NODE - 20) + 1)]
+    nodes = [f"virtual-{place}-{number}" for number in range(count // (PODS_ON_A_NODE - 20) + 1)]
     kubectl("create", "namespace", place)
     try:
         kubectl("apply", "--filename", "-", stdin=json.dumps(listed(node(name, place) for name in nodes)))
@@ -199,6 +223,13 @@ def listed(items: Iterator[dict[str, Any]]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "List", "items": list(items)}
 
 
+def versions(place: str) -> dict[str, str]:
+    """The resource versions of all ModelDeployments, by name."""
+    columns = "custom-columns=:.metadata.name,:.metadata.resourceVersion"
+    lines = kubectl("get", "md", "-n", place, "-o", columns, "--no-headers").splitlines()
+    return dict(line.split() for line in lines if line.strip())
+
+
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:
     """Look until it holds."""
     end = time.monotonic() + seconds
@@ -214,7 +245,7 @@ def wait_until_steady(operator: Operator) -> None:
 
     def steady() -> bool:
         seen.append(operator.figures()["reconciles"])
-        return len(seen) > 10 and seen[-1] == seen[-10]
+        return len(seen) > STEADY_LOOKS and seen[-1] == seen[-STEADY_LOOKS]
 
     wait_until(steady, 300)
 

@@ -93,6 +93,7 @@ class TestRoles:
         assert others.pop("/events") == {"create"}
         assert others.pop("mlplat.dev/modeldeployments") == {"get", "list", "watch"}
         assert others.pop("mlplat.dev/modeldeployments/status") == {"patch"}
+        assert others.pop("/pods") == {"list"}
         assert not any("secrets" in kind or "pods" in kind or "*" in verbs for kind, verbs in others.items())
 
     def test_it_may_do_it_in_its_own_namespace_only(self, render: Render) -> None:

@@ -32,6 +32,14 @@ def define(cluster: Cluster, **metadata: Any) -> None:
     cluster.run("kubectl", "wait", "--for=condition=Established", f"crd/{definition['metadata']['name']}")
 
 
+class ModelDeployment(pykube.objects.NamespacedAPIObject):  # type: ignore[misc]
+    """The kind, as `Namespace.object` takes it."""
+
+    version = "mlplat.dev/v1"
+    endpoint = "modeldeployments"
+    kind = "ModelDeployment"
+
+
 @dataclass(frozen=True)
 class Deployments:
     """Those of the namespace of a release."""
@@ -51,20 +59,14 @@ class Deployments:
         self.namespace.kubectl("patch", "md", name, "--type=merge", "--patch", json.dumps({"spec": spec}))
 
     def get(self, name: str) -> Object:
-        found: Object = json.loads(self.namespace.kubectl("get", "md", name, "--output=json"))
-        return found
+        return self.namespace.object(ModelDeployment, name)
 
     def delete(self, name: str) -> None:
         self.namespace.kubectl("delete", "md", name)
 
     def reason(self, name: str) -> tuple[str, str]:
         """Why it is ready or not, of the present spec, and the message."""
-        found = self.get(name)
-        status = found.get("status", {})
-        if status.get("observedGeneration") != found["metadata"]["generation"]:
-            return "", ""
-        [ready] = [each for each in status["conditions"] if each["type"] == "Ready"]
-        return ready["reason"], ready["message"]
+        return _reason(self.get(name))
 
     def await_reason(self, name: str, reason: str, seconds: float = 60.0) -> str:
         """The message, as soon as the reason is this."""
@@ -74,8 +76,9 @@ class Deployments:
         """The status, as soon as a version is all that is served."""
 
         def served() -> Object | None:
-            status: Object = self.get(name).get("status", {})
-            return status if status.get("servedVersion") == version and self.reason(name)[0] == "Ready" else None
+            found = self.get(name)
+            status: Object = found.get("status", {})
+            return status if status.get("servedVersion") == version and _reason(found)[0] == "Ready" else None
 
         return poll(served, f"{name} serves {version}", seconds)
 
@@ -132,6 +135,14 @@ class Deployments:
     def _message(self, name: str, reason: str) -> str | None:
         found, message = self.reason(name)
         return message if found == reason else None
+
+
+def _reason(found: Object) -> tuple[str, str]:
+    status = found.get("status", {})
+    if status.get("observedGeneration") != found["metadata"]["generation"]:
+        return "", ""
+    [ready] = [each for each in status["conditions"] if each["type"] == "Ready"]
+    return ready["reason"], ready["message"]
 
 
 def manifest(name: str, **spec: Any) -> Object:

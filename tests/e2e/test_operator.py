@@ -1,9 +1,7 @@
 """Scenario 12: ModelDeployments, from apply to delete, and the operator that may fail at any time."""
 
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,10 +17,10 @@ from mlplat.operator.crd import RULES
 
 from .clients import MachineClient, under_load
 from .cluster import ROOT, Cluster, CommandError
-from .deployments import CUSTOMER, MLPLAT, Deployments, define, manifest
-from .interceptor import Interceptor
+from .deployments import CUSTOMER, Deployments, define, manifest
 from .load import Shape, Target
 from .namespace import Namespace, Object, is_ready
+from .operators import Operators, storeless_base
 from .pods import Workbench
 from .polling import poll
 from .release import CHART, FLOWER, NAME, Release
@@ -193,19 +191,40 @@ def test_a_version_that_never_gets_ready_is_given_up(platform: Deployments, tmp_
     shell = bench(platform)
     shell.run("mlplat", "train", "--recipe", "iris", "--version", "bad", "--param", "n_estimators=13")
     shell.python(OTHER_GOLDEN.replace("v2", "bad"))
-    platform.apply("careful", progressDeadlineSeconds=15)
+    platform.apply("careful", progressDeadlineSeconds=10)
     platform.await_served("careful", "v1")
     with under_load(load_on(platform, "careful", tmp_path)) as traffic:
         platform.patch("careful", modelVersion="bad")
         poll(lambda: "Golden sample 0 was" in platform.mlplat("explain", "careful"), "explain has what the pod says")
-        assert "bad was given up: It was not ready within 15 s" in platform.await_reason("careful", "RolledBack")
+        assert "bad was given up: It was not ready within 10 s" in platform.await_reason("careful", "RolledBack")
         platform.await_pods("careful", 1)
         assert "RolledBack" in platform.events("careful")
         assert platform.predict("careful", FLOWER)["model_version"] == "v1"
     traffic.assert_none_failed(500)
-    platform.patch("careful", modelVersion="v2")
+    platform.patch("careful", modelVersion="v2", progressDeadlineSeconds=60)
     platform.await_served("careful", "v2")
     platform.delete("careful")
+
+
+def test_a_spec_whose_pods_find_no_node_says_so_and_leaves_those_of_before(
+    platform: Deployments, tmp_path: Path
+) -> None:
+    small = manifest("placed")["spec"]["resources"]
+    platform.apply("placed", progressDeadlineSeconds=10)
+    platform.await_served("placed", "v1")
+    [before] = platform.await_pods("placed", 1)
+    with under_load(load_on(platform, "placed", tmp_path)) as traffic:
+        platform.patch("placed", nodeSelector={"disk": "none"})
+        said = platform.await_reason("placed", "DeadlineExceeded")
+        assert "v1 was not ready within 10 s: 0/" in said
+        assert "didn't match Pod's node affinity/selector" in said
+        platform.patch("placed", nodeSelector=None, resources={"requests": {"cpu": "1000"}})
+        poll(lambda: "Insufficient cpu" in platform.reason("placed")[1], "that is said", 60)
+        assert before["metadata"]["uid"] in {pod["metadata"]["uid"] for pod in platform.pods("placed") if is_ready(pod)}
+        platform.patch("placed", resources=small)
+        platform.await_served("placed", "v1")
+    traffic.assert_none_failed(300)
+    platform.delete("placed")
 
 
 def test_a_store_that_is_away_changes_nothing(platform: Deployments, tmp_path: Path) -> None:
@@ -279,53 +298,13 @@ def test_what_is_changed_or_killed_by_hand_comes_back(platform: Deployments, tmp
     platform.delete("healed")
 
 
-class Operators:
-    """Operators of this tree on this machine, one after the other; their store is a folder with iris v1 and v2."""
-
-    def __init__(self, platform: Deployments, folder: Path, kubeconfig: Path) -> None:
-        config = platform.namespace.object(pykube.ConfigMap, f"{NAME}-operator-base")
-        for name, text in config["data"].items():
-            (folder / name).write_text(text)
-        self.between = Interceptor(kubeconfig)
-        self._environment = {
-            **os.environ,
-            "KUBECONFIG": str(self.between.start(folder)),
-            "MLPLAT_OPERATOR_BASE": str(folder),
-            "MLPLAT_OPERATOR_NAMESPACE": platform.namespace.name,
-            "MLPLAT_STORE": str(folder / "store"),
-        }
-        for version in ("v1", "v2"):
-            train = [MLPLAT, "train", "--recipe", "iris", "--version", version, "--param", "n_estimators=3"]
-            subprocess.run(train, env=self._environment, check=True, stdout=subprocess.DEVNULL)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *, killed_before: int = 0) -> None:
-        """Another one, that is killed before its write of this number; 0 for never."""
-        self.end()
-        words = [MLPLAT, "operator", "--port", "0"]
-        self.between.reset()
-        self._process = subprocess.Popen(words, env=self._environment, stderr=subprocess.DEVNULL)
-        self.between.kill_before(killed_before, self._process)
-
-    @property
-    def runs(self) -> bool:
-        """Whether the last one was not killed."""
-        return self._process is not None and self._process.poll() is None
-
-    def end(self) -> None:
-        """End the last one, whatever it does just now."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-            self._process = None
-
-
 @pytest.fixture
 def operators(alone: Deployments, tmp_path: Path, cluster: Cluster) -> Iterator[Operators]:
-    operators = Operators(alone, tmp_path, Path(cluster.environment["KUBECONFIG"]))
+    """Operators in place of the platform's own, with the same base."""
+    config = alone.namespace.object(pykube.ConfigMap, f"{NAME}-operator-base")
+    operators = Operators(config["data"], alone.namespace.name, tmp_path, Path(cluster.environment["KUBECONFIG"]))
     yield operators
-    operators.end()
-    operators.between.stop()
+    operators.close()
 
 
 @pytest.fixture
@@ -340,15 +319,36 @@ def alone(platform: Deployments) -> Iterator[Deployments]:
 
 
 def state(deployments: Deployments, name: str) -> Object:
-    """All that an operator wrote, but for times and generations."""
+    """All that an operator wrote, but for names, times, generations and what the API server chose."""
     status: Object = deployments.get(name)["status"]
     for told in (status, *status["conditions"]):
         told.pop("lastTransitionTime", None)
         del told["observedGeneration"]
     out: Object = {"status": status}
     for kind in (pykube.Deployment, pykube.Service):
-        out[kind.kind] = deployments.namespace.object(kind, name)["spec"]
-    return out
+        spec = out[kind.kind] = deployments.namespace.object(kind, name)["spec"]
+        for chosen in ("clusterIP", "clusterIPs"):
+            spec.pop(chosen, None)
+        for port in spec.get("ports", ()):
+            port.pop("nodePort", None)
+    anonymous: Object = json.loads(json.dumps(out).replace(name, "NAME"))
+    return anonymous
+
+
+def settled(deployments: Deployments, name: str, version: str) -> Object:
+    """The state when a version is served, and two looks at it are the same."""
+    deployments.await_served(name, version)
+
+    def same() -> Object | None:
+        first, second = state(deployments, name), state(deployments, name)
+        return first if first == second and first["status"]["replicas"] == first["status"]["readyReplicas"] else None
+
+    return poll(same, "nothing changes any more")
+
+
+def is_over(deployments: Deployments, operators: Operators, name: str, version: str) -> bool:
+    """Whether an operator was killed, or has told all there was to tell of a version."""
+    return not operators.runs or deployments.reason(name) == ("Ready", f"{version} is served by 1 pod.")
 
 
 def test_killed_before_each_of_its_writes_it_comes_to_the_same_state(
@@ -364,12 +364,12 @@ def test_killed_before_each_of_its_writes_it_comes_to_the_same_state(
 
     killed: list[str] = []
     with under_load(load_on(alone, "survivor", tmp_path)) as traffic:
-        while operators.runs or not killed:
+        while True:
             version = ("v2", "v1")[len(killed) % 2]
             operators.end()
             alone.patch("survivor", modelVersion=version)
             operators.start(killed_before=len(killed) + 1)
-            poll(partial(is_over, alone, operators, version), f"{version} is served, or it is killed", 90)
+            poll(partial(is_over, alone, operators, "survivor", version), f"{version} is served, or it is killed", 90)
             if operators.runs:
                 break
             killed.append(operators.between.writes[-1].rpartition("/")[2])
@@ -377,25 +377,71 @@ def test_killed_before_each_of_its_writes_it_comes_to_the_same_state(
             assert settled(alone, "survivor", version) == expected[version], killed
     traffic.assert_none_failed(500)
     assert len(killed) >= 4, killed
-    print(f"killed before each of {len(killed)} writes: {', '.join(killed)}")  # noqa: T201
+    print(f"killed before each of {len(killed)} writes of a change: {', '.join(killed)}")  # noqa: T201
     alone.delete("survivor")
 
 
-def is_over(deployments: Deployments, operators: Operators, version: str) -> bool:
-    """Whether an operator was killed, or has told all there was to tell of a version."""
-    return not operators.runs or deployments.reason("survivor") == ("Ready", f"{version} is served by 1 pod.")
+def test_killed_before_each_of_its_writes_when_it_makes_one_it_comes_to_the_same_state(
+    alone: Deployments, operators: Operators
+) -> None:
+    operators.start()
+    alone.apply("firstborn", replicas=1)
+    expected = settled(alone, "firstborn", "v1")
+    killed: list[str] = []
+    while True:
+        name = f"newborn-{len(killed) + 1}"
+        operators.end()
+        alone.apply(name, replicas=1)
+        operators.start(killed_before=len(killed) + 1)
+        poll(partial(is_over, alone, operators, name, "v1"), f"{name} is served, or it is killed", 90)
+        if operators.runs:
+            break
+        killed.append(operators.between.writes[-1].rpartition("/")[2])
+        operators.start()
+        assert settled(alone, name, "v1") == expected, killed
+        alone.delete(name)
+    assert settled(alone, name, "v1") == expected
+    assert len(killed) >= 6, killed
+    print(f"killed before each of {len(killed)} writes of a first time: {', '.join(killed)}")  # noqa: T201
+    for left in ("firstborn", name):
+        alone.delete(left)
 
 
-def settled(deployments: Deployments, name: str, version: str) -> Object:
-    """The state when the pods of before are gone, and two looks at it are the same."""
-    deployments.await_served(name, version)
-    deployments.await_pods(name, 1)
-
-    def same() -> Object | None:
-        first, second = state(deployments, name), state(deployments, name)
-        return first if first == second and first["status"]["replicas"] == first["status"]["readyReplicas"] else None
-
-    return poll(same, "nothing changes any more")
+def test_explain_says_what_is_waited_for(release: Release, definition: None, cluster: Cluster, tmp_path: Path) -> None:
+    """Of pods that cannot come, in a namespace of their own, by an operator whose image nobody has."""
+    namespace, absent = release.namespace, "localhost/ml-platform:absent"
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "cores"},
+        "spec": {"hard": {"requests.cpu": "1"}},
+    }
+    namespace.apply(quota)
+    operators = Operators(
+        storeless_base(cluster, absent), namespace.name, tmp_path, Path(cluster.environment["KUBECONFIG"])
+    )
+    mine = Deployments(release)
+    expected = {
+        "imageless": f"has no image: {absent} cannot be had",
+        "placeless": "finds no node: 0/",
+        "greedy": "Kubernetes makes no more pods of it: pods",
+        "early": "There is no version 'v9' of 'iris'",
+    }
+    try:
+        operators.start()
+        mine.apply("imageless")
+        mine.apply("placeless", nodeSelector={"disk": "none"})
+        mine.apply("greedy", resources={"requests": {"cpu": "2", "memory": "16Mi"}})
+        mine.apply("early", modelVersion="v9")
+        for name, words in expected.items():
+            poll(lambda name=name, words=words: words in mine.mlplat("explain", name), f"{name}: {words}")  # type: ignore[misc]
+        assert "didn't match Pod's node affinity/selector" in mine.mlplat("explain", "placeless")
+        assert "exceeded quota: cores, requested: requests.cpu=2" in mine.mlplat("explain", "greedy")
+        assert "It goes on by itself when the version is there" in mine.mlplat("explain", "early")
+        for name in expected:
+            mine.delete(name)
+    finally:
+        operators.close()
 
 
 def test_the_chart_is_upgraded_and_removed_beside_what_serves(

@@ -15,6 +15,9 @@ SETTLE_SECONDS = 5
 """So long after a candidate's share of the requests is taken away its pods are left, for gateways and nodes to learn of it;
 after that the pods themselves drain."""
 
+LATE_SECONDS = 5
+"""So long after the deadline Kubernetes is waited for to say that pods are late, and why; it may count from later on."""
+
 GOLDEN_SECONDS = 60
 """So long after the first step began golden samples may still be replayed; then the canary goes on without, if it can."""
 
@@ -94,7 +97,7 @@ class Course:
     @property
     def _candidate(self) -> Rollout | None:
         found = self.seen.deployment(self.owner.candidate)
-        return None if found is None else read_rollout(found)
+        return None if found is None else read_rollout(found, self.seen.trouble)
 
     def _moved(self, trial: Trial, figures: Figures | None) -> tuple[Trial, Finding | None]:
         """The trial as far as it comes now, or why it ends."""
@@ -123,8 +126,8 @@ class Course:
         ready = (
             0 if candidate is None or candidate.version != trial.version else min(candidate.ready, candidate.updated)
         )
-        if self._passed(trial) >= self.deadline:
-            why = f"{ready} of {pods(wanted)} were ready within {self.deadline} s{because(candidate)}."
+        if (candidate is not None and candidate.late) or self._passed(trial) >= self.deadline + LATE_SECONDS:
+            why = f"{ready} of {pods(wanted)} ready within {self.deadline} s{because(candidate)}."
             return trial, Finding(Fault.CANARY_NOT_READY, why)
         message = (
             f"{trial.version} is to be tried{self._step(trial)}: {ready} of {pods(wanted)} ready{because(candidate)}."

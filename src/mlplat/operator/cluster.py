@@ -2,6 +2,7 @@
 
 import hashlib
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -47,8 +48,24 @@ _Pod = create_namespaced_resource("", "v1", "Pod", "pods")
 _Event = create_namespaced_resource("", "v1", "Event", "events")
 
 
-def connect() -> AsyncClient:
+class _Counted(httpx2.AsyncHTTPTransport):
+    """Tells the method of each request."""
+
+    def __init__(self, context: ssl.SSLContext, asked: Callable[[str], None]) -> None:
+        super().__init__(verify=context)
+        self._asked = asked
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send it."""
+        self._asked(request.method)
+        return await super().handle_async_request(request)
+
+
+def connect(asked: Callable[[str], None]) -> AsyncClient:
     """A client of the API server that kubectl would ask, or of the one of this pod.
+
+    Args:
+        asked: is told the method of each request.
 
     Raises:
         UsageError: if there is none.
@@ -61,8 +78,7 @@ def connect() -> AsyncClient:
             f"Cannot tell where the API server is: {error}.", hint="Set KUBECONFIG, or run it in a pod of the cluster."
         ) from error
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 refuses the certificates of many a cluster by it
-    transport = httpx2.AsyncHTTPTransport(verify=context)
-    return AsyncClient(config, field_manager=MANAGER, transport=transport)
+    return AsyncClient(config, field_manager=MANAGER, transport=_Counted(context, asked))
 
 
 class Cluster:
@@ -83,6 +99,22 @@ class Cluster:
             if error.response.status_code == httpx2.codes.NOT_FOUND:
                 return None
             raise
+
+    async def pods(self, namespace: str, name: str) -> list[Manifest]:
+        """All pods of a ModelDeployment."""
+        listed = self.client.list(_Pod, namespace=namespace, labels={OWNER_LABEL: name})
+        return [_plain(pod) async for pod in listed]
+
+    async def knows_routes(self, namespace: str) -> bool:
+        """Whether the API server has HTTPRoutes, and we may look at them."""
+        try:
+            async for _ in self.client.list(CHILDREN["HTTPRoute"], namespace=namespace, chunk_size=1):
+                break
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code in {httpx2.codes.NOT_FOUND, httpx2.codes.FORBIDDEN}:
+                return False
+            raise
+        return True
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Let the API server have a child as it is wanted; returns it as it is now."""
@@ -120,22 +152,6 @@ class Cluster:
         except httpx2.HTTPStatusError as error:
             if error.response.status_code != httpx2.codes.NOT_FOUND:
                 raise
-
-    async def knows_routes(self, namespace: str) -> bool:
-        """Whether the API server has HTTPRoutes, and we may look at them."""
-        try:
-            async for _ in self.client.list(CHILDREN["HTTPRoute"], namespace=namespace, chunk_size=1):
-                break
-        except httpx2.HTTPStatusError as error:
-            if error.response.status_code in {httpx2.codes.NOT_FOUND, httpx2.codes.FORBIDDEN}:
-                return False
-            raise
-        return True
-
-    async def pods(self, namespace: str, name: str) -> list[Manifest]:
-        """The pods of a ModelDeployment."""
-        found = self.client.list(_Pod, namespace=namespace, labels={OWNER_LABEL: name})
-        return [_plain(pod) async for pod in found]
 
     async def write_status(self, owner: Owner, status: Manifest) -> Manifest | None:
         """Tell the status; returns the resource as it is now, None if it is gone."""

@@ -107,6 +107,25 @@ def figures(trial: Trial, told: Counted) -> str:
     return ", ".join(parts)
 
 
+def trouble(pods: Sequence[Manifest]) -> str:
+    """Why pods do not get ready: what Kubernetes says of the first of which it says it, in words that stay the same."""
+    for pod in sorted(pods, key=lambda each: str(each["metadata"]["name"])):
+        status = pod.get("status", {})
+        conditions = {each["type"]: each for each in status.get("conditions", ())}
+        if "deletionTimestamp" in pod["metadata"] or conditions.get("Ready", {}).get("status") == "True":
+            continue
+        scheduled = conditions.get("PodScheduled", {})
+        if scheduled.get("status") == "False":
+            return _bare(scheduled.get("message", ""))
+        for container in status.get("containerStatuses", ()):
+            last = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated", {})
+            if container.get("state", {}).get("waiting", {}).get("reason") in NO_IMAGE:
+                return f"the image {container['image']} cannot be had"
+            if last.get("reason") == "OOMKilled":
+                return "it was killed for more memory than its limit"
+    return ""
+
+
 def _of_deployment(deployment: Manifest) -> Iterator[str]:
     """Why Kubernetes makes no pods, e.g. for a quota."""
     for condition in deployment.get("status", {}).get("conditions", ()):

@@ -20,6 +20,12 @@ class OperatorMetrics:
             ("what",),
             registry=self._registry,
         )
+        self.requests = prometheus_client.Counter(
+            "mlplat_operator_requests",
+            "Requests to the API server, by method.",
+            ("method",),
+            registry=self._registry,
+        )
         self.queue = Gauge("mlplat_operator_queue", "Deployments that wait for a reconcile.", registry=self._registry)
         self.ready = Gauge(
             "mlplat_operator_deployment_ready",

@@ -17,7 +17,7 @@ from mlplat.operator.judge import Figures
 from mlplat.operator.rollout import Rollout, read_rollout
 from mlplat.operator.spec import Fault, Reason, Spec, Status
 from mlplat.operator.telling import Telling, because
-from mlplat.operator.view import Found, Lookup, Missing, Plan, Resource, Seen, Unknown
+from mlplat.operator.view import Found, Lookup, Missing, Plan, Resource, Seen, Unasked, Unknown
 
 NO_GATEWAY_API = (
     "spec.route has no effect: this cluster has no HTTPRoutes. Install the Gateway API, or leave spec.route out; "
@@ -52,7 +52,7 @@ def plan(
     except UsageError as error:
         return telling.stalled(Reason.INVALID_SPEC, str(error))
     found = seen.deployment(resource.owner.name)
-    rollout = None if found is None else read_rollout(found)
+    rollout = None if found is None else read_rollout(found, seen.trouble)
     telling.observe(spec, rollout)
     if seen.foreign:
         kind, name = min(seen.foreign)
@@ -64,13 +64,15 @@ def plan(
     children = Children(resource.owner, spec, base)
     roll = _Roll(resource.owner, spec, children, seen, rollout, telling, figures, held)
     there = telling.status.target_version
-    if isinstance(lookup, Unknown) and there is not None and telling.status.target_of == spec.wish:
+    if isinstance(lookup, Unknown | Unasked) and there is not None and telling.status.target_of == spec.wish:
         lookup = Found(there)  # the store is away, and had it before
     match lookup:
         case Missing(reason, message):
             return roll.stay(reason, message)
         case Unknown(message):
             return telling.waiting(Reason.STORE_UNREACHABLE, message)
+        case Unasked():
+            return Plan(resource.status)  # as it was told last, for the moment
         case Found(version):
             return roll.to(version)
 
@@ -153,11 +155,13 @@ class _Roll:
     def _back_to(self, served: str) -> Plan:
         wanted, rollout = self._serving(served), self.rollout
         left = leave(self.owner, self.seen, self.telling)
-        back = rollout is not None and rollout.complete and rollout.version == served and self._applied(wanted)
+        there = rollout is not None and rollout.version == served and self._applied(wanted)
+        complete = there and rollout is not None and rollout.complete
         return self.telling.rolled_back(
             served,
             wanted,
-            complete=back and left.again is None,
+            complete=complete and left.again is None,
+            late=rollout if there and rollout is not None and rollout.late else None,
             unwanted=(*left.unwanted, *self._unwanted()),
             again=left.again,
         )

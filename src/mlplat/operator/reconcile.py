@@ -15,11 +15,13 @@ from mlplat import logs
 from mlplat.operator.base import Base
 from mlplat.operator.children import OWNER_LABEL, PROMOTE_ANNOTATION, Manifest, Owner, is_applied, key_of
 from mlplat.operator.cluster import BUILT_IN, Cluster
+from mlplat.operator.explain import trouble
 from mlplat.operator.informer import FOREIGN, Informer, Key
 from mlplat.operator.judge import Figures
 from mlplat.operator.metrics import OperatorMetrics
 from mlplat.operator.ownership import removal
 from mlplat.operator.plan import plan, refused
+from mlplat.operator.rollout import read_rollout
 from mlplat.operator.scrape import Scraper
 from mlplat.operator.spec import Phase, Spec, Status
 from mlplat.operator.turns import Turns
@@ -97,7 +99,7 @@ class Reconciler:
 
     async def _reconcile(self, resource: Resource) -> float | None:
         key = (resource.owner.namespace, resource.owner.name)
-        seen = self._seen(resource.owner)
+        seen = await self._seen(resource.owner)
         now = self._clock().replace(microsecond=0)
         make = partial(
             plan,
@@ -149,15 +151,17 @@ class Reconciler:
             return Found(spec.model_version)  # the pods wait for it
         return self._versions.look(Wish.of(spec))
 
-    def _seen(self, owner: Owner) -> Seen:
-        """The children that there are; their names are made from the owner's."""
+    async def _seen(self, owner: Owner) -> Seen:
+        """The children that there are; their names are made from the owner's. Of one that is late, why."""
         found = {}
         for kind, informer in self._children.items():
             for name in (owner.name, owner.candidate):
                 child = informer.objects.get((owner.namespace, name))
                 if child is not None and _is_child(child, owner):
                     found[kind, name] = child
-        return Seen(found, routable=self.routable)
+        late = any(read_rollout(child).late for (kind, _), child in found.items() if kind == "Deployment")
+        said = trouble(await self._cluster.pods(owner.namespace, owner.name)) if late else ""
+        return Seen(found, trouble=said, routable=self.routable)
 
     async def _foreign(self, owner: Owner, planned: Plan, seen: Seen) -> frozenset[tuple[str, str]]:
         """Whose names are taken, of the children that would be made."""

@@ -30,8 +30,8 @@ class Rollout:
     message: str
 
 
-def read_rollout(deployment: Mapping[str, Any]) -> Rollout:
-    """How far a Deployment has come, as `kubectl rollout status` tells it."""
+def read_rollout(deployment: Mapping[str, Any], trouble: str = "") -> Rollout:
+    """How far a Deployment has come, as `kubectl rollout status` tells it; `trouble` is what its pods have, if known."""
     spec, status = deployment["spec"], deployment.get("status", {})
     wanted = spec.get("replicas", 1)
     pods, updated = status.get("replicas", 0), status.get("updatedReplicas", 0)
@@ -48,7 +48,7 @@ def read_rollout(deployment: Mapping[str, Any]) -> Rollout:
         ready=status.get("readyReplicas", 0),
         complete=complete,
         late=seen and progressing.get("reason") == "ProgressDeadlineExceeded" and not complete,
-        message=failure.get("message", "") if failure.get("status") == "True" else "",
+        message=failure.get("message", "") if failure.get("status") == "True" else trouble,
     )
 
 

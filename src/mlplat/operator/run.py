@@ -46,6 +46,7 @@ class Operator:
 
     Args:
         client: of the API server.
+        metrics: what is counted.
         namespaces: to watch; "*" for all.
         base: what children are made from.
         store: URL of the store.
@@ -56,6 +57,7 @@ class Operator:
     def __init__(
         self,
         client: AsyncClient,
+        metrics: OperatorMetrics,
         *,
         namespaces: list[str],
         base: Base,
@@ -63,7 +65,7 @@ class Operator:
         poll_seconds: float,
         max_rolling: int,
     ) -> None:
-        self.metrics = OperatorMetrics()
+        self.metrics = metrics
         self._queue = WorkQueue(self._handle)
         self._resources = Informer(client, ModelDeployments, namespaces=namespaces, changed=self._resource_changed)
         labels = {"app.kubernetes.io/managed-by": MANAGER}
@@ -203,9 +205,11 @@ def read_folder(folder: Path, namespace: str) -> Base:
 
 async def _operate(settings: OperatorSettings, base: Base, listener: socket.socket) -> None:
     """Reconcile, and answer probes, until the server is asked to end."""
-    async with connect() as client:
+    metrics = OperatorMetrics()
+    async with connect(lambda method: metrics.requests.labels(method).inc()) as client:
         operator = Operator(
             client,
+            metrics,
             namespaces=settings.namespaces.split(",") if settings.namespaces else [settings.namespace],
             base=base,
             store=settings.store,

@@ -110,17 +110,24 @@ class Telling:
             )
         return self.plan(children, reconciling=True, reason=Reason.ROLLING_OUT, message=message, **more)
 
-    def rolled_back(self, served: str, children: tuple[Manifest, ...], *, complete: bool, **more: Any) -> Plan:
-        """What is asked for was given up."""
+    def rolled_back(
+        self, served: str, children: tuple[Manifest, ...], *, complete: bool, late: Rollout | None, **more: Any
+    ) -> Plan:
+        """What is asked for was given up; what was before may be late as well, where more than the version changed."""
         rollback = self.status.rollback
         told = "" if rollback is None else f"{rollback.version} was given up: {rollback.message} "
         going = "is served" if complete else "comes back"
+        ending = (
+            f"{served} {going} until the spec or the alias changes."
+            if late is None
+            else f"{served} does not get ready by this spec either, and its pods of before serve on{because(late)}."
+        )
         return self.plan(
             children,
-            reconciling=not complete,
+            reconciling=not complete and late is None,
             stalled=True,
             reason=Reason.ROLLED_BACK,
-            message=f"{told}{served} {going} until the spec or the alias changes.",
+            message=told + ending,
             **more,
         )
 

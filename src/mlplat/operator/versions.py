@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlplat import logs
 from mlplat.errors import MlplatError, NotFoundError
 from mlplat.operator.spec import Reason, Spec
-from mlplat.operator.view import Found, Lookup, Missing, Unknown
+from mlplat.operator.view import Found, Lookup, Missing, Unasked, Unknown
 from mlplat.store import Store
 
 AT_ONCE = 8
@@ -52,7 +52,7 @@ class VersionBook:
         if wish not in self._asked:
             self._asked.add(wish)
             self._new.set()
-        return self._known.get(wish, Unknown("The store was not asked yet."))
+        return self._known.get(wish, Unasked())
 
     def forget(self, wishes: set[Wish]) -> None:
         """Ask no more for any but these."""

@@ -44,12 +44,17 @@ class Missing:
 
 @dataclass(frozen=True)
 class Unknown:
-    """The store was not asked yet, or does not answer."""
+    """The store does not answer."""
 
     message: str
 
 
-Lookup = Found | Missing | Unknown
+@dataclass(frozen=True)
+class Unasked:
+    """The store is about to be asked."""
+
+
+Lookup = Found | Missing | Unknown | Unasked
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,13 @@ class Seen:
     Attributes:
         children: by kind and name.
         foreign: kinds and names that children would have, but that are someone else's.
+        trouble: why pods of a rollout that is late do not get ready, as Kubernetes says it; "" if it says nothing.
         routable: the cluster knows HTTPRoutes.
     """
 
     children: Mapping[tuple[str, str], Manifest]
     foreign: frozenset[tuple[str, str]] = frozenset()
+    trouble: str = ""
     routable: bool = False
 
     def deployment(self, name: str) -> Manifest | None:

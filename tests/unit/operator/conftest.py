@@ -115,6 +115,7 @@ class World:
         self.promoted = ""
         self.routable = False
         self.held = False
+        self.trouble = ""
 
     def change(self, **spec: Any) -> None:
         """Write to the spec, as a person would."""
@@ -126,7 +127,7 @@ class World:
         self.now += timedelta(seconds=1)
         found = Found(str(self.spec.get("modelVersion"))) if lookup is None else lookup
         resource = Resource(self.owner, self.generation, self.spec, self.status, self.promoted)
-        seen = Seen(dict(self.children), foreign, self.routable)
+        seen = Seen(dict(self.children), foreign, self.trouble, self.routable)
         planned = plan(resource, seen, found, self.base, self.now, figures=self.figures, held=self.held)
         for child in planned.children or ():
             self._apply(child)

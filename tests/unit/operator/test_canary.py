@@ -10,7 +10,7 @@ from mlplat.operator.canary import GOLDEN_SECONDS, SETTLE_SECONDS
 from mlplat.operator.children import Manifest
 from mlplat.operator.judge import Figures, Predictions, Side
 from mlplat.operator.plan import NO_GATEWAY_API
-from mlplat.operator.spec import Fault, Phase, Reason, Trial
+from mlplat.operator.spec import ConditionType, Fault, Phase, Reason, Trial
 from mlplat.operator.view import Found, Missing
 
 from .conftest import World
@@ -213,7 +213,7 @@ class TestWithARoute:
         del world.children["HTTPRoute", "iris"]  # gone with its definition
         world.step()
         assert world.told == (False, False, True, Reason.NO_GATEWAY_API)
-        assert NO_GATEWAY_API in world.condition(list(world.status.conditions)[0].type).message
+        assert NO_GATEWAY_API in world.condition(ConditionType.READY).message
         routed.begin()
         assert (routed.shared, routed.trial.share) == (True, 20.0)
         world.change(route=None, modelVersion="v1")
@@ -272,12 +272,23 @@ class TestRollback:
         world = trier.world
         world.change(modelVersion="v2", progressDeadlineSeconds=20)
         world.step()
-        world.roll_out(ready=0, candidate=True)
-        world.now += timedelta(seconds=20)
+        world.roll_out(ready=0, candidate=True, late=True)
+        world.trouble = "0/2 nodes are available"
         world.step()
         assert world.status.rollback is not None
         assert world.status.rollback.reason == Fault.CANARY_NOT_READY
-        assert "0 of 1 pod were ready within 20 s" in world.status.rollback.message
+        assert world.status.rollback.message == "0 of 1 pod ready within 20 s: 0/2 nodes are available."
+
+    def test_pods_that_are_not_ready_any_more(self, trier: Trier) -> None:
+        world = trier.world
+        trier.begin(progressDeadlineSeconds=20)
+        world.roll_out(ready=0, candidate=True)
+        world.step()
+        assert trier.trial.phase == Phase.STARTING
+        world.now += timedelta(seconds=30)
+        world.step()
+        assert world.status.rollback is not None
+        assert world.status.rollback.reason == Fault.CANARY_NOT_READY
 
     def test_also_while_it_takes_over(self, trier: Trier) -> None:
         world = trier.world
@@ -364,12 +375,12 @@ class TestWaiting:
 class TestByHand:
     def test_promoted_it_skips_the_other_steps(self, trier: Trier) -> None:
         trier.begin()
-        trier.world.promoted = "v2@2020-01-01T00:00:00Z"  # of another one
-        trier.world.step()
-        assert trier.trial.phase == Phase.TRYING
-        trier.world.promoted = trier.trial.token
-        trier.world.step()
-        assert trier.trial.phase == Phase.PROMOTING
+        phases = []
+        for token in ("v2@2020-01-01T00:00:00Z", trier.trial.token):  # the first is of another one
+            trier.world.promoted = token
+            trier.world.step()
+            phases.append(trier.trial.phase)
+        assert phases == [Phase.TRYING, Phase.PROMOTING]
 
     def test_back_to_the_stable_version_ends_it(self, trier: Trier) -> None:
         trier.begin()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mlplat.operator.children import Manifest
-from mlplat.operator.explain import Sight, explain
+from mlplat.operator.explain import Sight, explain, trouble
 
 POD = "iris-5d8f-x2k7z"
 
@@ -120,3 +120,29 @@ def test_what_is_ready_waits_for_nothing() -> None:
 def test_without_an_operator_it_asks_for_one(status: Manifest) -> None:
     (said,) = explain(Sight(ROLLING | {"status": status}))
     assert said == "The operator has not looked at iris since it was changed: does it run, and watch ml?"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/2 nodes.\n"}]}, "0/2 nodes"),
+        (
+            container(state={"waiting": {"reason": "ImagePullBackOff", "message": "back-off 10s"}}),
+            "the image ml-platform:9 cannot be had",
+        ),
+        (
+            container(state={"waiting": {}}, lastState={"terminated": {"reason": "OOMKilled"}}),
+            "it was killed for more memory than its limit",
+        ),
+        (container(state={"running": {}}), ""),
+        ({}, ""),
+    ],
+)
+def test_what_holds_up_a_rollout_is_said_in_words_that_stay_the_same(status: Manifest, expected: str) -> None:
+    ready = pod({"conditions": [{"type": "Ready", "status": "True"}]})
+    assert trouble([ready, pod(status)]) == expected
+
+
+def test_pods_that_leave_hold_up_nothing() -> None:
+    unscheduled = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no room"}]}
+    assert trouble([pod(unscheduled, deletionTimestamp="2026-01-01T00:00:00Z")]) == ""

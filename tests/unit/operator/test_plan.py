@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from mlplat.operator.view import Found, Missing, Unknown
 from mlplat.operator.spec import ConditionType, Reason
+from mlplat.operator.view import Found, Missing, Unasked, Unknown
 
 from .conftest import START, World
 
@@ -77,6 +77,20 @@ def test_a_store_that_is_away_changes_nothing(world: World) -> None:
     assert world.told == (False, True, False, Reason.STORE_UNREACHABLE)
 
 
+def test_a_store_that_is_about_to_be_asked_is_not_said_to_be_away(world: World) -> None:
+    planned = world.step(Unasked())
+    assert (planned.children, planned.events, planned.status) == (None, (), world.status)
+    assert world.status.conditions == []
+    world.settle()
+    del world.children["Service", "iris"]
+    world.step(Unasked())  # as after a restart
+    assert ("Service", "iris") in world.children
+    before = world.settle().status
+    world.change(modelVersion="v2")
+    planned = world.step(Unasked())
+    assert (planned.children, planned.status) == (None, before)
+
+
 class TestRollback:
     def fail(self, world: World) -> None:
         """Let v2 not become ready in time."""
@@ -125,6 +139,41 @@ class TestRollback:
         assert world.told == (False, False, True, Reason.DEADLINE_EXCEEDED)
         world.settle()
         assert world.told == (True, False, False, Reason.READY)
+
+    def test_another_fault_of_the_spec_is_told_in_kubernetes_words_and_what_serves_is_not_given_up(
+        self, world: World
+    ) -> None:
+        world.settle()
+        world.change(nodeSelector={"disk": "none"})
+        world.step()
+        world.trouble = "0/2 nodes are available"
+        world.roll_out(ready=1, late=True)
+        world.step()
+        assert world.serves == "v1"
+        assert world.told == (False, False, True, Reason.DEADLINE_EXCEEDED)
+        message = world.condition(ConditionType.READY).message
+        assert message == "v1 was not ready within 600 s: 0/2 nodes are available."
+        assert world.status.rollback is None
+        world.change(nodeSelector=None)
+        world.trouble = ""
+        world.settle()
+        assert world.told == (True, False, False, Reason.READY)
+
+    def test_what_is_gone_back_to_may_not_get_ready_by_the_spec_either(self, world: World) -> None:
+        world.settle()
+        world.change(modelVersion="v2", nodeSelector={"disk": "none"})
+        world.step()
+        world.trouble = "0/2 nodes are available"
+        world.roll_out(ready=1, late=True)
+        world.step()
+        assert world.serves == "v1"
+        assert world.told == (False, True, True, Reason.ROLLED_BACK)
+        world.roll_out(ready=1, late=True)
+        world.step()
+        assert world.told == (False, False, True, Reason.ROLLED_BACK)
+        message = world.condition(ConditionType.READY).message
+        assert "v2 was given up: It was not ready within 600 s: 0/2 nodes are available." in message
+        assert "v1 does not get ready by this spec either, and its pods of before serve on: 0/2 nodes" in message
 
     def test_the_first_version_has_nothing_to_go_back_to(self, world: World) -> None:
         world.step()
