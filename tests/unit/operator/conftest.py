@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
-from mlplat.operator.children import Manifest, Owner, key_of
+from mlplat.operator.children import Manifest, Owner, is_applied, key_of
 from mlplat.operator.judge import Figures
 from mlplat.operator.plan import plan
 from mlplat.operator.spec import Condition, ConditionType, Status
@@ -99,6 +100,10 @@ def owner() -> Owner:
     return Owner("ml", "iris", "uid-1")
 
 
+class KilledError(Exception):
+    """The operator is killed."""
+
+
 class World:
     """One ModelDeployment and its children, as the API server and the controllers of Kubernetes would have them."""
 
@@ -115,6 +120,8 @@ class World:
         self.promoted = ""
         self.routable = False
         self.held = False
+        self.writes = 0
+        self.fatal = 0
         self.trouble = ""
 
     def change(self, **spec: Any) -> None:
@@ -130,12 +137,21 @@ class World:
         seen = Seen(dict(self.children), foreign, self.trouble, self.routable)
         planned = plan(resource, seen, found, self.base, self.now, figures=self.figures, held=self.held)
         for child in planned.children or ():
-            self._apply(child)
+            if not is_applied(child, self.children.get(key_of(child))):
+                self._write(partial(self._apply, child))
         for key in planned.unwanted:
-            self.children.pop(key, None)
-        self.status = planned.status
+            self._write(partial(self.children.pop, key, None))
+        if planned.status != self.status:
+            self._write(partial(setattr, self, "status", planned.status))
         self.events += [event.reason for event in planned.events]
         return planned
+
+    def _write(self, write: Callable[[], object]) -> None:
+        """Write something, unless the operator is killed just before."""
+        self.writes += 1
+        if self.writes == self.fatal:
+            raise KilledError
+        write()
 
     def settle(self, lookup: Lookup | None = None) -> Plan:
         """Plan, let all pods become ready, and plan until nothing changes."""

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from mlplat.operator.base import Base
 from mlplat.operator.canary import GOLDEN_SECONDS, SETTLE_SECONDS
-from mlplat.operator.children import Manifest
+from mlplat.operator.children import Manifest, Owner
 from mlplat.operator.judge import Figures, Predictions, Side
 from mlplat.operator.plan import NO_GATEWAY_API
 from mlplat.operator.spec import ConditionType, Fault, Phase, Reason, Trial
 from mlplat.operator.view import Found, Missing
 
-from .conftest import World
+from .conftest import KilledError, World
 
 STEPS = [{"weight": 10, "pauseSeconds": 30}, {"weight": 50, "pauseSeconds": 30}]
 ROUTE = {"parentRefs": [{"name": "public", "namespace": "gateways"}]}
@@ -470,3 +471,45 @@ def test_an_environment_may_ask_for_canaries(world: World) -> None:
     world.step()
     assert world.status.canary is not None
     assert world.status.canary.version == "v2"
+
+
+def outcome(world: World) -> tuple[Any, ...]:
+    """All that an operator leaves, but for times."""
+    status = world.status.model_dump(exclude={"conditions", "rollback", "observed_generation"})
+    rollback = world.status.rollback
+    specs = {key: child["spec"] for key, child in world.children.items()}
+    return status, world.told, specs, None if rollback is None else (rollback.version, rollback.reason)
+
+
+def run_to_the_end(owner: Owner, base: Base, candidate: Side, fatal: int) -> tuple[tuple[Any, ...], int]:
+    """A canary by a route, whose operator is killed before its write of a number; 0 for never."""
+    world = World(owner, base)
+    world.routable = True
+    world.spec["route"] = ROUTE
+    trier = Trier(world)
+    world.change(modelVersion="v2")
+    world.writes, world.fatal = 0, fatal
+    for _ in range(30):
+        try:
+            world.step()
+        except KilledError:
+            world.figures = None  # another operator knows only what is written
+            continue
+        world.roll_out()
+        if trier.tries:
+            world.roll_out(candidate=True)
+        world.now += timedelta(seconds=5)
+        if world.status.canary is not None:
+            trier.tell(candidate)
+    return outcome(world), world.writes
+
+
+@pytest.mark.parametrize(("candidate", "serves"), [(GOOD, "v2"), (replace(GOOD, errors=500), "v1")])
+def test_killed_before_any_of_its_writes_it_comes_to_the_same_end(
+    owner: Owner, base: Base, candidate: Side, serves: str
+) -> None:
+    expected, writes = run_to_the_end(owner, base, candidate, 0)
+    assert expected[0]["served_version"] == serves
+    assert writes >= 7
+    for fatal in range(1, writes + 1):
+        assert run_to_the_end(owner, base, candidate, fatal)[0] == expected, fatal
