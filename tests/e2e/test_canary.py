@@ -32,6 +32,9 @@ SURE = 4.5
 METRE = '{"features": [5.1, 3.5, 100, 0.2]}'
 """A flower at which the version `failing` fails."""
 
+CLOSED = {"policies.networkPolicy.enabled": "true", "policies.networkPolicy.allowFrom[0].ipBlock.cidr": "0.0.0.0/0"}
+"""Everyone may ask for predictions, and the operator reaches no more than it needs."""
+
 CONNECTIONS = Shape(keep_alive=0, fresh=8, rate=80, seconds=600)
 """Every request has a connection of its own."""
 
@@ -52,7 +55,7 @@ def platform(cluster: Cluster, kube_cluster: KubeCluster, image: str) -> Iterato
     namespace = Namespace(cluster, kube_cluster.kube_client, f"e2e-{uuid4().hex[:8]}")
     namespace.create()
     release = Release(namespace, image)
-    release.install(*words())
+    release.install(*words(**CLOSED))
     bench = Workbench(namespace, image, f"{NAME}-store")
     bench.run("mlplat", "train", "--recipe", "iris", "--version", "v2", "--param", "n_estimators=11")
     for code in (FAILING, SLOW, PERMUTED):
@@ -100,12 +103,12 @@ class Stretch:
     end: float
 
 
-def watch(deployments: Deployments, name: str, steps: int) -> list[Stretch]:
-    """Follow a canary through its steps; without the seconds in which a share is changed."""
+def watch(deployments: Deployments, name: str, steps: int, *, settling: float) -> list[Stretch]:
+    """Follow a canary through its steps; without the first seconds of each, in which a share still changes."""
     stretches = []
     for step in range(steps):
         trial = await_phase(deployments, name, "Trying", step)
-        start = time.time() + 1
+        start = time.time() + settling
 
         def left(step: int = step) -> bool:
             now = trial_of(deployments, name)
@@ -132,12 +135,12 @@ def assert_shares(traffic: Traffic, stretches: list[Stretch], candidate: str) ->
 
 
 def test_a_good_one_is_promoted_by_shares_of_new_connections(platform: Deployments, tmp_path: Path) -> None:
-    platform.apply("shared", replicas=2, strategy=canary((33, 8), (50, 8)))
+    platform.apply("shared", replicas=2, strategy=canary((33, 7), (50, 7)))
     platform.await_served("shared", "v1")
     load = MachineClient("shared", Target(platform.url("shared")), CONNECTIONS, tmp_path)
     with under_load(load) as traffic:
         platform.patch("shared", modelVersion="v2")
-        stretches = watch(platform, "shared", 2)
+        stretches = watch(platform, "shared", 2, settling=1)
         status = await_end(platform, "shared")
         platform.await_served("shared", "v2")
         traffic.await_more(100)
@@ -153,13 +156,13 @@ def test_a_good_one_is_promoted_by_shares_of_new_connections(platform: Deploymen
 def test_a_good_one_is_promoted_by_weights_of_a_route(platform: Deployments, tmp_path: Path) -> None:
     host = f"routed.{platform.namespace.name}.test"
     route = {"parentRefs": [{"name": "traefik", "namespace": "traefik"}], "hostnames": [host]}
-    platform.apply("routed", replicas=2, strategy=canary((10, 10), (60, 8)), route=route)
+    platform.apply("routed", replicas=2, strategy=canary((10, 9), (60, 9)), route=route)
     platform.await_served("routed", "v1")
     url = ROUTER.format(platform.release.address(0))
     poll(lambda: httpx.post(url, json=FLOWER, headers={"Host": host}).status_code == 200, "the gateway leads there")
     with under_load(MachineClient("routed", Target(url, host=host), REQUESTS, tmp_path)) as traffic:
         platform.patch("routed", modelVersion="v2")
-        stretches = watch(platform, "routed", 2)
+        stretches = watch(platform, "routed", 2, settling=3)  # traefik takes up to two
         await_end(platform, "routed")
         platform.await_served("routed", "v2")
         traffic.await_more(100)
@@ -228,6 +231,9 @@ def test_by_hand_it_is_ended_or_promoted_at_once(platform: Deployments) -> None:
     await_phase(platform, "by-hand", "Trying")
     assert "is to serve v2 without the other steps" in platform.mlplat("promote", "by-hand")
     assert "v2 is served by 1 pod." in platform.mlplat("wait", "by-hand")
+    assert "is to serve v1 (before: v2)" in platform.mlplat("rollback", "by-hand")
+    assert "v1 is served by 1 pod." in platform.mlplat("wait", "by-hand")
+    assert "canary" not in platform.get("by-hand")["status"]  # back at once
     platform.delete("by-hand")
 
 

@@ -112,9 +112,11 @@ def promote(
 def rollback(name: Name, settings: BackSettings) -> None:
     """Go back to the version that was served before; `wait` waits until it is.
 
-    While another version rolls out, or is tried by a canary, that is the one that still serves.
+    While another version rolls out, or is tried by a canary, that is the one that still serves. No canary is made on the way
+    back.
     """
     from mlplat.operator.explain import status_of
+    from mlplat.operator.spec import back_token
 
     console = _console(settings)
     found = console.get(name)
@@ -123,7 +125,8 @@ def rollback(name: Name, settings: BackSettings) -> None:
     version = settings.to or (status.served_version if under_way else status.previous_version)
     if version is None and not found["spec"].get("alias"):
         raise NotFoundError(f"{name} has served nothing else before.", hint="--to names the version.")
-    _move(console, found, str(version), verb="rollback {model} {alias}")
+    token = "" if version == status.served_version else back_token(str(version), status.served_version)
+    _move(console, found, str(version), verb="rollback {model} {alias}", token=token)
 
 
 @command(
@@ -173,7 +176,7 @@ def _console(settings: PlaceSettings) -> "Console":
     return Console(namespace=settings.namespace, context=settings.context)
 
 
-def _move(console: "Console", found: Mapping[str, Any], version: str, *, verb: str) -> None:
+def _move(console: "Console", found: Mapping[str, Any], version: str, *, verb: str, token: str = "") -> None:
     """Let a ModelDeployment ask for a version, if that is for its spec to say."""
     name, spec = found["metadata"]["name"], found["spec"]
     if alias := spec.get("alias"):
@@ -183,7 +186,7 @@ def _move(console: "Console", found: Mapping[str, Any], version: str, *, verb: s
     if str(before) == version:
         typer.echo(f"{name} is to serve {version} already")
         return
-    console.set_version(name, version)
+    console.set_version(name, version, token=token)
     typer.echo(f"{name} is to serve {version} (before: {before})")
 
 

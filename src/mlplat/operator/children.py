@@ -30,7 +30,7 @@ APPLIED_ANNOTATION = f"{GROUP}/applied"
 """Digest of a child as it was applied: what is wanted no more is found by it, as no comparison would find it."""
 
 PROMOTE_ANNOTATION = f"{GROUP}/promote"
-"""Of a ModelDeployment: the token of a canary whose other steps are to be skipped."""
+"""Of a ModelDeployment: the token of a canary whose other steps are to be skipped, or of a way back without one."""
 
 CLAIM_LABEL = f"{GROUP}/claim"
 """By which pods with a ReadWriteOnce claim find each other."""

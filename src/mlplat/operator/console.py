@@ -65,9 +65,12 @@ class Console:
                 f"There is no {KIND} {name} in the namespace {self.namespace}.", hint=f"There: {known}."
             ) from error
 
-    def set_version(self, name: str, version: str) -> None:
-        """Let a ModelDeployment ask for a version."""
-        self._patch(name, {"spec": {"modelVersion": version}})
+    def set_version(self, name: str, version: str, *, token: str = "") -> None:
+        """Let a ModelDeployment ask for a version; with a token, without trying it."""
+        change: Manifest = {"spec": {"modelVersion": version}}
+        if token:
+            change["metadata"] = {"annotations": {PROMOTE_ANNOTATION: token}}
+        self._patch(name, change)
 
     def skip_steps(self, name: str, token: str) -> None:
         """Let the canary of this token go through its other steps at once."""

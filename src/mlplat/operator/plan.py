@@ -138,6 +138,8 @@ class _Roll:
         rules, stable = self.spec.trial, self.rollout
         if rules is None or stable is None or not stable.wanted or served in {None, target}:
             return None
+        if self.telling.goes_back(target, served):
+            return None
         return Course(
             owner=self.owner,
             spec=self.spec,

@@ -421,6 +421,11 @@ class Trial(Part):
         return f"{self.version}@{self.begun:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def back_token(version: str, served: str | None) -> str:
+    """What the annotation says that lets a version follow the one that serves without being tried."""
+    return f"{version}@{served}"
+
+
 class Status(Part):
     """What is served now."""
 

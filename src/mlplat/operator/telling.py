@@ -6,7 +6,7 @@ from typing import Any
 from mlplat.operator.children import Manifest
 from mlplat.operator.conditions import conditions
 from mlplat.operator.rollout import Rollout
-from mlplat.operator.spec import Fault, Reason, Rollback, Spec, Status, Trial
+from mlplat.operator.spec import Fault, Reason, Rollback, Spec, Status, Trial, back_token
 from mlplat.operator.view import Event, Plan, Resource
 
 
@@ -42,6 +42,10 @@ class Telling:
         """Whether somebody skips the rest of the canary's steps."""
         trial = self.status.canary
         return trial is not None and self._resource.promoted == trial.token
+
+    def goes_back(self, target: str, served: str | None) -> bool:
+        """Whether somebody wants to go back from one version to another at once, without trying it."""
+        return self._resource.promoted == back_token(target, served)
 
     def observe(self, spec: Spec, rollout: Rollout | None) -> None:
         """Take over what is seen of the pods."""

@@ -17,7 +17,7 @@ class Resource:
         generation: of the spec.
         spec: as it came.
         status: as it was last written.
-        promoted: token of the canary whose other steps somebody skips.
+        promoted: token of the canary whose other steps somebody skips, or of a way back that is not to be tried.
     """
 
     owner: Owner

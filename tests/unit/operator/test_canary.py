@@ -392,6 +392,23 @@ class TestByHand:
         assert not trier.tries
         assert trier.world.told == (True, False, False, Reason.READY)
 
+    def test_a_way_back_may_do_without(self, trier: Trier) -> None:
+        world = trier.world
+        trier.begin()
+        world.promoted = trier.trial.token
+        world.step()
+        world.roll_out()
+        trier.end()
+        assert world.status.served_version == "v2"
+        world.promoted = "v1@v2"
+        world.change(modelVersion="v1")
+        world.step()
+        assert (world.serves, trier.tries) == ("v1", False)
+        world.settle()
+        world.change(modelVersion="v2")
+        world.step()
+        assert trier.tries
+
     def test_another_version_begins_anew(self, trier: Trier) -> None:
         world = trier.world
         trier.begin()

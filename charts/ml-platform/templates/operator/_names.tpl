@@ -64,9 +64,6 @@ app.kubernetes.io/component: inference-server
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [list]
 {{- end -}}
 
 {{/* The serving manifests of a release, rendered once more with all that a ModelDeployment may have. A registry is called by a
