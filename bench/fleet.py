@@ -33,15 +33,15 @@ MOST_CPU_MILLISECONDS = 15.0
 
 MOST_MEBIBYTES = 250.0
 
-MOST_REQUESTS = 5.0
-"""To the API server, for each reconcile of the first."""
+MOST_REQUESTS, MOST_REQUESTS_EACH = 5.0, 15.0
+"""To the API server, of a reconcile and of a ModelDeployment, until all are Ready."""
 
 MOST_AT_START = 50.0
 """Requests to the API server: lists, in parts, and watches."""
 
 STEADY_LOOKS = 10
 
-NAP_SECONDS = 0.5
+NAP_SECONDS = 0.25
 
 
 def main() -> None:
@@ -62,19 +62,19 @@ def main() -> None:
 def measure(operator: "Operator", place: str, count: int) -> list[bool]:
     """Print what is seen; returns whether each goal is met."""
     operator.start()
+    at_rest = operator.figures()["cpu"]
     begun = time.monotonic()
-    kubectl("apply", "--filename", "-", stdin=json.dumps(listed(deployment(place, n) for n in range(count))))
-    applied = time.monotonic()
+    kubectl("create", "--filename", "-", stdin=json.dumps(listed(deployment(place, n) for n in range(count))))
+    created = time.monotonic()
     wait_until(lambda: operator.figures()["ready"] >= count, 1200)
     ready = time.monotonic()
     wait_until_steady(operator)
     first = operator.figures()
-    cost = 1000 * (first["cpu"] - operator.at_rest) / first["reconciles"]
-    say(f"{count} applied in {applied - begun:.0f} s, all Ready after {ready - begun:.0f} s")
+    cost = 1000 * (first["cpu"] - at_rest) / first["reconciles"]
+    say(f"{count} created in {created - begun:.0f} s, all Ready after {ready - begun:.0f} s")
     asked = first["requests"] / first["reconciles"]
-    say(
-        f"{first['reconciles'] / count:.1f} reconciles and {first['requests'] / count:.1f} requests to the API for each"
-    )
+    each = first["requests"] / count
+    say(f"{first['reconciles'] / count:.1f} reconciles and {each:.1f} requests to the API server for each")
     say(f"{cost:.1f} ms of CPU and {asked:.1f} requests a reconcile, {first['memory']:.0f} MiB")
     others = versions(place)
 
@@ -95,12 +95,13 @@ def measure(operator: "Operator", place: str, count: int) -> list[bool]:
     again = operator.figures()
     say(
         f"a restart: {again['reconciles']:.0f} reconciles, {again['writes']:.0f} writes, {again['requests']:.0f} requests,"
-        f" {again['cpu'] - operator.at_rest:.1f} s of CPU, {again['memory']:.0f} MiB"
+        f" {again['cpu'] - at_rest:.1f} s of CPU, {again['memory']:.0f} MiB"
     )
     return [
         goal(f"under {MOST_CPU_MILLISECONDS:g} ms of CPU a reconcile", cost < MOST_CPU_MILLISECONDS),
         goal(f"under {MOST_MEBIBYTES:g} MiB", max(first["memory"], again["memory"]) < MOST_MEBIBYTES),
         goal(f"at most {MOST_REQUESTS:g} requests a reconcile", asked <= MOST_REQUESTS),
+        goal(f"at most {MOST_REQUESTS_EACH:g} requests for each", each <= MOST_REQUESTS_EACH),
         goal("nothing is written in a steady state", rest["requests"] == rest["reads"]),
         goal("a change of one touches one", touched == {"m0"} and change["reconciles"] < 20),
         goal("a restart writes nothing", again["writes"] == 0),
@@ -124,13 +125,12 @@ class Operator:
         }
         self._log = folder / "log"
         train = [MLPLAT, "train", "--recipe", "iris", "--version", "v1", "--param", "n_estimators=3"]
-        subprocess.run(train, env=self._environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(train, env=self._environment, check=True, capture_output=True)
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
-        self.at_rest = 0.0
 
     def start(self) -> None:
-        """Run it, and note what starting costs."""
+        """Run it."""
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [MLPLAT, "operator", "--port", "0", "--host", "127.0.0.1"],
@@ -142,7 +142,6 @@ class Operator:
         found = re.search(r"http://127\.0\.0\.1:\d+", self._log.read_text())
         self._url = found[0] if found else ""
         wait_until(self._listens, 60)
-        self.at_rest = self.figures()["cpu"]
 
     def stop(self) -> None:
         """End it."""

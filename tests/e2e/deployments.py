@@ -91,10 +91,10 @@ class Deployments:
         ]
 
     def await_pods(self, name: str, count: int) -> list[Object]:
-        """Its pods, when there are exactly so many and all are Ready."""
+        """Its pods, when there are exactly so many and all are Ready; those about to leave are left out."""
 
         def settled() -> list[Object] | None:
-            found = self.pods(name)
+            found = [pod for pod in self.pods(name) if "deletionTimestamp" not in pod["metadata"]]
             return found if len(found) == count and all(map(is_ready, found)) else None
 
         return poll(settled, f"{name} has {count} pods", 90)

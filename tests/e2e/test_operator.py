@@ -271,20 +271,20 @@ def test_what_is_changed_or_killed_by_hand_comes_back(platform: Deployments, tmp
     namespace = platform.namespace
     platform.apply("healed", replicas=2)
     platform.await_served("healed", "v1")
-    platform.await_pods("healed", 2)
+    kinds = {"deployment": pykube.Deployment, "service": pykube.Service}
 
     def spec(kind: str) -> Object:
-        found: Object = json.loads(namespace.kubectl("get", kind, "healed", "--output=json"))["spec"]
+        found: Object = namespace.object(kinds[kind], "healed")["spec"]
         return found
 
-    wanted = {kind: spec(kind) for kind in ("deployment", "service")}
+    wanted = {kind: spec(kind) for kind in kinds}
     with under_load(load_on(platform, "healed", tmp_path)) as traffic:
         for kind, edit in EDITS[:2]:
             namespace.kubectl("patch", kind, "healed", "--patch", json.dumps(edit))
             poll(lambda kind=kind: spec(kind) == wanted[kind], f"the {kind} is as it was")  # type: ignore[misc]
-        platform.await_pods("healed", 2)
-        namespace.kubectl("delete", "pod", platform.pods("healed")[0]["metadata"]["name"], "--wait=false")
-        platform.await_pods("healed", 2)
+        victim, _ = platform.await_pods("healed", 2)
+        namespace.kubectl("delete", "pod", victim["metadata"]["name"], "--wait=false")
+        before = {pod["metadata"]["uid"] for pod in platform.await_pods("healed", 2)}
         traffic.await_more(100)
     traffic.assert_none_failed(300)
     kind, edit = EDITS[2]
@@ -292,7 +292,11 @@ def test_what_is_changed_or_killed_by_hand_comes_back(platform: Deployments, tmp
     poll(lambda: spec("service") == wanted["service"], "the Service is as it was")
     namespace.kubectl("delete", "deployment", "healed")
     namespace.kubectl("delete", "service", "healed")
-    platform.await_pods("healed", 2)
+    poll(
+        lambda: before.isdisjoint(pod["metadata"]["uid"] for pod in platform.await_pods("healed", 2)),
+        "pods are new",
+        90,
+    )
     platform.await_served("healed", "v1")
     assert poll(lambda: spec("service")["selector"], "the Service is there") == wanted["service"]["selector"]
     platform.delete("healed")
