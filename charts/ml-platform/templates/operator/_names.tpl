@@ -34,8 +34,8 @@ app.kubernetes.io/component: inference-server
 {{- end -}}
 
 {{/* What it may do where ModelDeployments are. It deletes no budget itself, but where the API server guards owner references
-     (OwnerReferencesPermissionEnforcement) only who may delete an object may say whose it is. Pods of canaries are listed for
-     their addresses. */}}
+     (OwnerReferencesPermissionEnforcement) only who may delete an object may say whose it is. Pods are listed to
+     say why one is late, and to ask those of a canary for their metrics. */}}
 {{- define "mlplat.operator.rules" -}}
 - apiGroups: [mlplat.dev]
   resources: [modeldeployments]
