@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from pytest_helm_charts.clusters import Cluster as KubeCluster
 
 from .clients import MachineClient, Traffic, under_load
@@ -171,7 +172,19 @@ def test_a_good_one_is_promoted_by_weights_of_a_route(platform: Deployments, tmp
     assert [stretch.share for stretch in stretches] == [10, 60]
     route = json.loads(platform.namespace.kubectl("get", "httproute", "routed", "--output=json"))["spec"]
     assert [each["name"] for each in route["rules"][0]["backendRefs"]] == ["routed"]
+    restart_operator(platform)
+    assert poll(partial(counted, platform, "reconciles"), "the new operator has looked at all") > 0
+    assert counted(platform, "writes") == 0  # a steady state is not written
     platform.delete("routed")
+
+
+def counted(deployments: Deployments, what: str) -> float:
+    """What the operator counted."""
+    (pod,) = deployments.namespace.pods("operator")
+    text = httpx.get(f"http://{pod['status']['podIP']}:8080/metrics").raise_for_status().text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    name = f"mlplat_operator_{what}"
+    return sum(sample.value for sample in families[name].samples if sample.name == f"{name}_total")
 
 
 WORSE = {

@@ -6,10 +6,9 @@ version's from the restart on.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
@@ -144,7 +143,7 @@ class Scraper:
 
     def __init__(
         self,
-        list_pods: Callable[[Key], Any],
+        list_pods: Callable[[Key], Awaitable[list[Manifest]]],
         changed: Callable[[Key], None],
         *,
         client: httpx2.AsyncClient,
@@ -153,6 +152,7 @@ class Scraper:
         self._changed = changed
         self._client = client
         self._watched: dict[Key, _Watched] = {}
+        self._asking: set[Key] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     def look(self, key: Key, trial: Trial) -> Figures | None:
@@ -172,13 +172,18 @@ class Scraper:
         self._watched.pop(key, None)
 
     async def run(self) -> None:
-        """Ask them every few seconds; runs until it is cancelled."""
-        while True:
-            await asyncio.gather(*(self._ask(key, watched) for key, watched in list(self._watched.items())))
-            await asyncio.sleep(SECONDS)
+        """Ask them every few seconds, each for itself; runs until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for key in self._watched.keys() - self._asking:
+                    self._asking.add(key)
+                    group.create_task(self._ask(key))
+                await asyncio.sleep(SECONDS)
 
-    async def _ask(self, key: Key, watched: _Watched) -> None:
-        trial, now = watched.trial, datetime.now(UTC).replace(microsecond=0)
+    async def _ask(self, key: Key) -> None:
+        """Ask the pods of one once."""
+        watched, now = self._watched[key], datetime.now(UTC).replace(microsecond=0)
+        trial = watched.trial
         try:
             async with asyncio.timeout(4 * ANSWER_SECONDS):
                 pods = await self._list_pods(key)
@@ -186,12 +191,14 @@ class Scraper:
                     self._ask_side(pods, STABLE, trial.stable, "", watched.stable),
                     self._ask_side(pods, CANDIDATE, trial.version, trial.stable, watched.candidate),
                 )
-        except (httpx2.HTTPError, TimeoutError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - one whose pods cannot be asked must not end the others
             logs.get().warning("scrape_failed", namespace=key[0], name=key[1], error=str(error)[:300])
-            return
-        if watched.trial.step == trial.step and self._watched.get(key) is watched:
-            watched.figures = Figures(trial.step, now, stable, candidate)
-            self._changed(key)
+        else:
+            if watched.trial.step == trial.step and self._watched.get(key) is watched:
+                watched.figures = Figures(trial.step, now, stable, candidate)
+                self._changed(key)
+        finally:
+            self._asking.discard(key)
 
     async def _ask_side(self, pods: Iterable[Manifest], track: str, version: str, against: str, window: Window) -> Side:
         """What the pods of one version tell."""
@@ -227,7 +234,7 @@ class Scraper:
             return name, f"no answer within {ANSWER_SECONDS:g} s"
         except (httpx2.HTTPError, OSError) as error:
             return name, str(error) or type(error).__name__
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, ArithmeticError) as error:
             return name, f"what it tells is not understood: {error}"
 
     async def _read(self, url: str) -> str:

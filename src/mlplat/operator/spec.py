@@ -436,13 +436,13 @@ class Status(Part):
     """Ready, Reconciling and Stalled, as kstatus reads them."""
 
     replicas: int = 0
-    """Pods that there are."""
+    """Pods that there are, but for those of a candidate."""
 
     ready_replicas: int = 0
-    """Pods that are ready."""
+    """Of them, those that are ready."""
 
     selector: str = ""
-    """Selects the pods, for `kubectl scale` and autoscalers."""
+    """Selects these pods, for `kubectl scale` and autoscalers."""
 
     target_version: str | None = None
     """The version that the spec asks for; of an alias, the one that it names."""

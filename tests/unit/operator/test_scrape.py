@@ -158,8 +158,11 @@ def test_the_pods_of_both_are_asked(pods: Pods) -> None:
     assert (found.stable.asked, found.stable.requests) == (1, 0)  # what was before is not of this canary
 
 
-def test_one_that_tells_nothing_is_named_and_the_others_count(pods: Pods) -> None:
-    pods.add("candidate", "{not metrics}", status=200)
+@pytest.mark.parametrize(
+    "nonsense", ["{not metrics}", 'mlplat_requests_total{version="v2"} 1', 'mlplat_recent_rows{version="v2"} +Inf']
+)
+def test_one_that_tells_nonsense_is_named_and_the_others_count(pods: Pods, nonsense: str) -> None:
+    pods.add("candidate", nonsense)
     pods.add("candidate", metrics("v2", good=3, bad=0))
     found = pods.ask().candidate
     assert (found.pods, found.asked, found.requests) == (2, 1, 3)
