@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-from mlplat.operator.children import Candidate, Children, Owner, is_applied, key_of
+from mlplat.operator.children import Candidate, Children, Owner, is_applied, sealed
 from mlplat.operator.judge import Figures, Finding, clear_fault, counted, judge
 from mlplat.operator.rollout import Rollout, read_rollout, served_by
 from mlplat.operator.spec import Canary, Counted, Fault, Phase, Spec, Trial
@@ -116,16 +116,14 @@ class Course:
 
     def _started(self, trial: Trial) -> tuple[Trial, Finding | None]:
         """Whether the pods for a step are there."""
-        candidate, wanted = self._candidate, self._replicas(trial)
-        if self._is_there(trial):
+        candidate, wanted = self._as_wanted(trial), self._replicas(trial)
+        if candidate is not None and candidate.complete:
             if self.telling.skipped:
                 return self._promoting(trial, "the other steps are skipped"), None
             trial = self._at(trial, Phase.TRYING)
             self.telling.tell("CanaryStep", f"{self._gets(trial)}.")
             return self._waiting(trial, ""), None
-        ready = (
-            0 if candidate is None or candidate.version != trial.version else min(candidate.ready, candidate.updated)
-        )
+        ready = 0 if candidate is None else min(candidate.ready, candidate.updated)
         if (candidate is not None and candidate.late) or self._passed(trial) >= self.deadline + LATE_SECONDS:
             why = f"{ready} of {pods(wanted)} ready within {self.deadline} s{because(candidate)}."
             return trial, Finding(Fault.CANARY_NOT_READY, why)
@@ -145,7 +143,8 @@ class Course:
         pause = self.rules.steps[self._number(trial)].pause_seconds
         if self._passed(trial) < pause:
             return self._waiting(trial, ""), None
-        if not self._is_there(trial):
+        there = self._as_wanted(trial)
+        if there is None or not there.complete:
             return _with(self._at(trial, Phase.STARTING), message="Some pods are not ready any more."), None
         if figures is None or figures.at < trial.since:
             return self._waiting(trial, "its pods are asked for their metrics"), None
@@ -179,13 +178,12 @@ class Course:
         if figures is not None and (before is None or _since(before, figures) >= FIGURES_SECONDS):
             trial = _with(trial, counted=counted(figures))
         trial = _with(trial, weight=weight, share=self._share(weight))
-        candidate = Candidate(trial.version, self._replicas(trial), weight, trial.stable, trial.pods)
         version = trial.version if trial.phase == Phase.PROMOTING else trial.stable
         pause = self.rules.steps[self._number(trial)].pause_seconds
         left = (pause if trial.phase == Phase.TRYING else self.deadline) - self._passed(trial)
         return self.telling.trying(
             trial,
-            self.children.serving(version, candidate, routed=self.routed),
+            self.children.serving(version, self._try(trial, weight), routed=self.routed),
             stalled=stalled,
             again=max(left, 1.0) if trial.phase != Phase.PROMOTING else None,
         )
@@ -233,14 +231,14 @@ class Course:
             return max(1, math.ceil(self.stable.wanted * weight / 100))
         return max(1, math.floor(self.stable.wanted * weight / (100 - weight) + 0.5))
 
-    def _is_there(self, trial: Trial) -> bool:
-        """Whether all pods that a step needs are ready, and there are no others."""
-        candidate = Candidate(trial.version, self._replicas(trial), 0, trial.stable, trial.pods)
-        manifests = self.children.serving(trial.stable, candidate, routed=self.routed)
-        key = ("Deployment", self.owner.candidate)
-        (wanted,) = (child for child in manifests if key_of(child) == key)
-        found = self._candidate
-        return found is not None and found.complete and is_applied(wanted, self.seen.children[key])
+    def _as_wanted(self, trial: Trial) -> Rollout | None:
+        """The candidate's Deployment, if it is as a step wants it."""
+        wanted = sealed(self.children.candidate(self._try(trial, 0)))
+        found = self.seen.deployment(self.owner.candidate)
+        return self._candidate if found is not None and is_applied(wanted, found) else None
+
+    def _try(self, trial: Trial, weight: int) -> Candidate:
+        return Candidate(trial.version, self._replicas(trial), weight, trial.stable, trial.pods)
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,13 @@ def key_of(child: Manifest) -> tuple[str, str]:
     return child["kind"], child["metadata"]["name"]
 
 
+def sealed(child: Manifest) -> Manifest:
+    """A child with its digest."""
+    digest = hashlib.sha256(json.dumps(child, sort_keys=True).encode()).hexdigest()[:16]
+    annotations = child["metadata"].get("annotations", {}) | {APPLIED_ANNOTATION: digest}
+    return {**child, "metadata": {**child["metadata"], "annotations": annotations}}
+
+
 def is_applied(child: Manifest, found: Manifest | None) -> bool:
     """Whether a child is there as it is wanted; lists of the API server do not say of what kind their items are."""
     return found is not None and not any(differs(child[part], found.get(part)) for part in ("metadata", "spec"))
@@ -162,9 +169,7 @@ class Children:
             children.append(self.autoscaler(0 if candidate is None else candidate.floor))
         if routed:
             children.append(self.route(0 if weighed is None else weighed.weight))
-        for child in children:
-            child["metadata"].setdefault("annotations", {})[APPLIED_ANNOTATION] = _digest(child)
-        return tuple(children)
+        return tuple(sealed(child) for child in children)
 
     def deployment(self, version: str, replicas: int | None, track: str = STABLE) -> Manifest:
         """The Deployment that serves a version.
@@ -311,10 +316,6 @@ class Children:
         claim = {key: value for key, value in given["labels"].items() if key == CLAIM_LABEL}
         kept = {key: value for key, value in given.get("annotations", {}).items() if not key.startswith("checksum/")}
         return {"labels": {**self._spec.labels, **claim, **own}, "annotations": {**kept, **self._spec.annotations}}
-
-
-def _digest(child: Manifest) -> str:
-    return hashlib.sha256(json.dumps(child, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _set_env(container: Manifest, spec: Spec, base: Base) -> None:

@@ -291,6 +291,16 @@ class TestRollback:
         assert world.status.rollback is not None
         assert world.status.rollback.reason == Fault.CANARY_NOT_READY
 
+    def test_what_was_late_before_is_not_what_is_tried_now(self, trier: Trier) -> None:
+        world = trier.world
+        world.change(modelVersion="v2")
+        world.step()
+        world.roll_out(ready=0, candidate=True, late=True)
+        world.change(modelVersion="v3")
+        world.step()
+        assert world.status.rollback is None
+        assert trier.trial.version == "v3"
+
     def test_also_while_it_takes_over(self, trier: Trier) -> None:
         world = trier.world
         trier.begin()
