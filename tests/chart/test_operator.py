@@ -8,7 +8,7 @@ import yaml
 
 from mlplat.cli.options import variable
 from mlplat.operator.base import Base, read_base
-from mlplat.operator.children import Children, Manifest, Owner
+from mlplat.operator.children import Candidate, Children, Manifest, Owner
 from mlplat.operator.cluster import CHILDREN
 from mlplat.operator.spec import Spec
 from mlplat.settings import OperatorSettings
@@ -19,6 +19,7 @@ from .test_values import at
 ON: dict[str, Any] = {"operator": {"enabled": True}}
 URL: dict[str, Any] = {"store": {"url": "s3://models/x", "existingSecret": "s3", "env": {"AWS_REGION": "eu"}}}
 NETWORK: dict[str, Any] = {"policies": {"networkPolicy": {"enabled": True}}}
+CANARY = Candidate(version="v2", replicas=1, weight=25, against="v1", floor=1)
 THROUGH: dict[str, Any] = {
     "store": URL["store"] | {"through": "registry", "keys": {"existingSecret": "keys"}},
     "registry": {"enabled": True, "database": {"existingSecret": "postgres"}},
@@ -178,12 +179,27 @@ class TestProcess:
 class TestBase:
     def test_it_has_all_that_a_deployment_may_want_whatever_the_release_itself_has(self, render: Render) -> None:
         found = base(render(URL | ON | {"serving": {"enabled": False}}))
-        kinds = {"ConfigMap", "Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
+        kinds = {"ConfigMap", "Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "HTTPRoute"}
         assert set(found.manifests) == kinds
         assert set(found.environments) == {"production"}
 
     def test_on_one_node_there_is_no_budget_that_would_block_its_drain(self, render: Render) -> None:
         assert "PodDisruptionBudget" not in base(render(ON)).manifests
+
+    def test_a_route_leads_to_the_prediction_paths_and_no_others(self, render: Render) -> None:
+        gateway = {"name": "public", "namespace": "gateways"}
+        objects = render(URL | ON | {"serving": {"paths": ["/predict", "/v2"], "service": {"port": 8080}}})
+        wanted = Spec.model_validate({"modelName": "iris", "modelVersion": "v1", "route": {"parentRefs": [gateway]}})
+        made = Children(Owner("models", "flowers", "uid"), wanted, base(objects)).serving("v1", CANARY, routed=True)
+        (route,) = (child for child in made if child["kind"] == "HTTPRoute")
+        (rule,) = route["spec"]["rules"]
+        assert [each["path"]["value"] for each in rule["matches"]] == ["/predict", "/v2"]
+        assert rule["backendRefs"] == [
+            {"name": "flowers", "port": 8080, "weight": 75},
+            {"name": "flowers-candidate", "port": 8080, "weight": 25},
+        ]
+        services = {child["metadata"]["name"]: child["spec"] for child in made if child["kind"] == "Service"}
+        assert services["flowers"]["ports"] == services["flowers-candidate"]["ports"]
 
     def test_which_version_the_release_serves_is_not_in_it(self, render: Render) -> None:
         assert base(render(ON)).digest == base(render(ON | {"model": {"version": "v2"}})).digest
@@ -218,9 +234,12 @@ class TestPolicies:
         objects = render(URL | TEAMS | NETWORK)
         policies = of(objects, "NetworkPolicy", "-model-deployments")
         assert [each["metadata"]["namespace"] for each in policies] == ["team-a", "team-b"]
-        labels = children(objects, namespace="team-a")["Deployment"]["spec"]["template"]["metadata"]["labels"]
+        wanted = Spec.model_validate({"modelName": "iris", "modelVersion": "v1"})
+        both = Children(Owner("team-a", "flowers", "uid"), wanted, base(objects)).serving("v1", CANARY)[:2]
         for policy in policies:
-            assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+            for deployment in both:  # the stable one and the candidate
+                labels = deployment["spec"]["template"]["metadata"]["labels"]
+                assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
             assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
             [ingress] = policy["spec"]["ingress"]
             selected = ingress["from"][0]["podSelector"]["matchLabels"]

@@ -120,12 +120,16 @@ class Result:
 
     def versions_between(self, start: float, end: float) -> set[str]:
         """Who answered between two Unix times; tenths of a second that lie only partly between them do not count."""
-        return {
-            version
-            for tenth, versions in self.timeline.items()
-            for version in versions
-            if self.started + tenth * TENTH >= start and self.started + (tenth + 1) * TENTH <= end
-        }
+        return set(self.count_between(start, end))
+
+    def count_between(self, start: float, end: float) -> dict[str, int]:
+        """Answers by version between two Unix times; tenths of a second that lie only partly between them do not count."""
+        counts: dict[str, int] = {}
+        for tenth, versions in self.timeline.items():
+            if self.started + tenth * TENTH >= start and self.started + (tenth + 1) * TENTH <= end:
+                for version, count in versions.items():
+                    counts[version] = counts.get(version, 0) + count
+        return counts
 
     def first_after(self, time: float, version: str) -> float | None:
         """When a version answered first after a Unix time, to a tenth of a second."""

@@ -34,9 +34,11 @@ DOCUMENTS = {
     "docs/registry.md": ('"version":"v1"', '"alias":"champion"', "champion", "the first"),
     "docs/operator.md": (
         "is to serve v2 (before: v1)",
-        "There is no version 'v2' of 'iris'",
+        "v2 gets 33.3 % of the new connections (step 1 of 2",
+        "v2 is served by 2 pods.",
         "is to serve v1 (before: v2)",
         "v1 is served by 2 pods.",
+        "There is no version 'v3' of 'iris'",
     ),
     "docs/delivery.md": ("deployment.apps/ml-platform serverside-applied (server dry run)",),
 }

@@ -80,23 +80,43 @@ def describe(name: Name, settings: LookSettings) -> None:
 
 @command(deployments, PlaceSettings, name="promote", epilog="Example: mlplat deployments promote iris-classifier v2")
 def promote(
-    name: Name, version: Annotated[str, typer.Argument(help="The version to serve.")], settings: PlaceSettings
+    name: Name,
+    settings: PlaceSettings,
+    version: Annotated[
+        str | None, typer.Argument(help="The version to serve; without it, the one that is tried by a canary.")
+    ] = None,
 ) -> None:
     """Let a ModelDeployment serve another version; `wait` waits until it does.
 
-    One that follows an alias is moved by `mlplat models promote`, with all others that follow it.
+    Without a version: skip the other steps of its canary. One that follows an alias is moved by `mlplat models promote`, with
+    all others that follow it.
     """
+    from mlplat.operator.explain import status_of
+    from mlplat.operator.spec import Phase
+
     console = _console(settings)
-    _move(console, console.get(name), version, verb=f"promote {{model}} {version} {{alias}}")
+    found = console.get(name)
+    if version is not None:
+        _move(console, found, version, verb=f"promote {{model}} {version} {{alias}}")
+        return
+    trial = status_of(found).canary
+    if trial is None or trial.phase not in {Phase.STARTING, Phase.TRYING}:
+        raise ConflictError(
+            f"{name} tries no other version.", hint=f"mlplat deployments promote {name} VERSION moves it."
+        )
+    console.skip_steps(name, trial.token)
+    typer.echo(f"{name} is to serve {trial.version} without the other steps (before: {trial.stable})")
 
 
 @command(deployments, BackSettings, name="rollback", epilog="Example: mlplat deployments rollback iris-classifier")
 def rollback(name: Name, settings: BackSettings) -> None:
     """Go back to the version that was served before; `wait` waits until it is.
 
-    While another version rolls out, that is the one that still serves.
+    While another version rolls out, or is tried by a canary, that is the one that still serves. No canary is made on the way
+    back.
     """
     from mlplat.operator.explain import status_of
+    from mlplat.operator.spec import back_token
 
     console = _console(settings)
     found = console.get(name)
@@ -105,7 +125,8 @@ def rollback(name: Name, settings: BackSettings) -> None:
     version = settings.to or (status.served_version if under_way else status.previous_version)
     if version is None and not found["spec"].get("alias"):
         raise NotFoundError(f"{name} has served nothing else before.", hint="--to names the version.")
-    _move(console, found, str(version), verb="rollback {model} {alias}")
+    token = "" if version == status.served_version else back_token(str(version), status.served_version)
+    _move(console, found, str(version), verb="rollback {model} {alias}", token=token)
 
 
 @command(
@@ -123,7 +144,7 @@ def wait(name: Name, settings: WaitSettings) -> None:
         found = console.get(name)
         ready = condition_of(found, ConditionType.READY)
         message = "The operator has not looked at it yet." if ready is None else ready.message
-        if holds(found, ConditionType.READY):
+        if holds(found, ConditionType.READY) and not holds(found, ConditionType.RECONCILING):
             typer.echo(message)
             return
         if message != said:
@@ -155,7 +176,7 @@ def _console(settings: PlaceSettings) -> "Console":
     return Console(namespace=settings.namespace, context=settings.context)
 
 
-def _move(console: "Console", found: Mapping[str, Any], version: str, *, verb: str) -> None:
+def _move(console: "Console", found: Mapping[str, Any], version: str, *, verb: str, token: str = "") -> None:
     """Let a ModelDeployment ask for a version, if that is for its spec to say."""
     name, spec = found["metadata"]["name"], found["spec"]
     if alias := spec.get("alias"):
@@ -165,7 +186,7 @@ def _move(console: "Console", found: Mapping[str, Any], version: str, *, verb: s
     if str(before) == version:
         typer.echo(f"{name} is to serve {version} already")
         return
-    console.set_version(name, version)
+    console.set_version(name, version, token=token)
     typer.echo(f"{name} is to serve {version} (before: {before})")
 
 
@@ -188,10 +209,11 @@ def _row(found: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _facts(found: Mapping[str, Any]) -> dict[str, object]:
-    from mlplat.operator.explain import status_of
+    from mlplat.operator.explain import figures, status_of
 
     status, spec = status_of(found), found["spec"]
-    failed = status.failed
+    rollback, trial = status.rollback, status.canary
+    counted = None if trial is None else trial.counted
     return {
         **_row(found),
         "before": status.previous_version,
@@ -199,6 +221,8 @@ def _facts(found: Mapping[str, Any]) -> dict[str, object]:
         "url": status.url,
         "environment": spec.get("environment"),
         "autoscaling": spec.get("autoscaling"),
-        "given up": None if failed is None else f"{failed.version}: {failed.reason}",
+        "canary": None if trial is None else trial.message,
+        "counted": None if trial is None or counted is None else figures(trial, counted),
+        "given up": None if rollback is None else f"{rollback.version} ({rollback.reason}): {rollback.message}",
         **{each.type.value.lower(): f"{each.status}: {each.message}" for each in status.conditions},
     }

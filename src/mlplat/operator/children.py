@@ -1,29 +1,60 @@
 """The manifests of a ModelDeployment's children, made from its spec and the base: plain functions over plain values."""
 
 import copy
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mlplat.operator.base import Base
-from mlplat.operator.spec import GROUP, KIND, VERSION, Autoscaling, EnvVar, Spec, Spread
+from mlplat.operator.diff import differs
+from mlplat.operator.spec import GROUP, KIND, VERSION, Autoscaling, EnvVar, Route, Spec, Spread
 
 Manifest = dict[str, Any]
+
+COMPARE_WITH = "MLPLAT_COMPARE_WITH"
+"""Environment variable of the serving process: the version whose golden samples it answers as well, for its metrics."""
 
 MANAGER = "mlplat-operator"
 """Who manages the children: the value of their label, and the name under which fields are applied."""
 
 OWNER_LABEL = f"{GROUP}/model-deployment"
 TRACK_LABEL = f"{GROUP}/track"
-"""Which of the versions a pod belongs to: stable, or canary."""
+"""Which of the versions a pod belongs to: stable, or candidate."""
 
 BASE_ANNOTATION = f"{GROUP}/base"
 """Digest of the base that a Deployment was made from."""
 
+APPLIED_ANNOTATION = f"{GROUP}/applied"
+"""Digest of a child as it was applied: what is wanted no more is found by it, as no comparison would find it."""
+
+PROMOTE_ANNOTATION = f"{GROUP}/promote"
+"""Of a ModelDeployment: the token of a canary whose other steps are to be skipped, or of a way back without one."""
+
 CLAIM_LABEL = f"{GROUP}/claim"
 """By which pods with a ReadWriteOnce claim find each other."""
 
-STABLE, CANARY = "stable", "canary"
+STABLE, CANDIDATE = "stable", "candidate"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version that is tried beside the one that serves.
+
+    Attributes:
+        version: of it.
+        replicas: its pods.
+        weight: percent of the requests that are to reach it; 0 for none yet, or none any more.
+        against: the version that it is compared with.
+        floor: stable pods that an autoscaler is to leave meanwhile.
+    """
+
+    version: str
+    replicas: int
+    weight: int
+    against: str
+    floor: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +78,16 @@ class Owner:
         }
 
     @property
+    def candidate(self) -> str:
+        """Name of what belongs to a canary's candidate."""
+        return f"{self.name}-{CANDIDATE}"
+
+    @property
+    def stable(self) -> dict[str, str]:
+        """Labels of the pods that are no candidate's."""
+        return self.selector | {TRACK_LABEL: STABLE}
+
+    @property
     def selector(self) -> dict[str, str]:
         """Labels of all its pods, and of no others."""
         return {
@@ -54,6 +95,23 @@ class Owner:
             "app.kubernetes.io/instance": self.name,
             "app.kubernetes.io/component": "inference-server",
         }
+
+
+def key_of(child: Manifest) -> tuple[str, str]:
+    """Kind and name of a child."""
+    return child["kind"], child["metadata"]["name"]
+
+
+def sealed(child: Manifest) -> Manifest:
+    """A child with its digest."""
+    digest = hashlib.sha256(json.dumps(child, sort_keys=True).encode()).hexdigest()[:16]
+    annotations = child["metadata"].get("annotations", {}) | {APPLIED_ANNOTATION: digest}
+    return {**child, "metadata": {**child["metadata"], "annotations": annotations}}
+
+
+def is_applied(child: Manifest, found: Manifest | None) -> bool:
+    """Whether a child is there as it is wanted; lists of the API server do not say of what kind their items are."""
+    return found is not None and not any(differs(child[part], found.get(part)) for part in ("metadata", "spec"))
 
 
 def effective(spec: Spec, base: Base) -> Spec:
@@ -87,15 +145,31 @@ class Children:
         """Whether an autoscaler decides how many pods there are."""
         return self._spec.autoscaling is not None and bool(self._spec.autoscaling.enabled)
 
-    def serving(self, version: str) -> tuple[Manifest, ...]:
-        """All that there is to be for a version that serves alone."""
+    def serving(
+        self, version: str, candidate: Candidate | None = None, *, routed: bool = False
+    ) -> tuple[Manifest, ...]:
+        """All that there is to be for a version that serves.
+
+        Args:
+            version: of the stable pods.
+            candidate: what is tried beside it.
+            routed: an HTTPRoute leads to the pods.
+        """
         replicas = None if self.scaled else self._spec.replicas
-        children = [self.deployment(version, replicas), self.service()]
+        children = [self.deployment(version, replicas)]
+        if candidate is not None:
+            children.append(self.candidate(candidate))
+        weighed = candidate if candidate is not None and candidate.weight else None
+        children.append(self.service(with_candidate=weighed is not None and not routed))
+        if candidate is not None and routed:
+            children.append(self.candidate_service())
         if "PodDisruptionBudget" in self._base.manifests:
             children.append(self.disruption_budget())
         if self.scaled:
-            children.append(self.autoscaler())
-        return tuple(children)
+            children.append(self.autoscaler(0 if candidate is None else candidate.floor))
+        if routed:
+            children.append(self.route(0 if weighed is None else weighed.weight))
+        return tuple(sealed(child) for child in children)
 
     def deployment(self, version: str, replicas: int | None, track: str = STABLE) -> Manifest:
         """The Deployment that serves a version.
@@ -103,10 +177,9 @@ class Children:
         Args:
             version: to serve.
             replicas: pods; None where an autoscaler decides.
-            track: stable or canary.
+            track: stable or candidate.
         """
-        name = self._owner.name
-        manifest = self._manifest("Deployment", name if track == STABLE else f"{name}-{track}")
+        manifest = self._manifest("Deployment", self._owner.name if track == STABLE else self._owner.candidate)
         manifest["metadata"]["annotations"] = {
             "kubernetes.io/change-cause": f"{self._spec.model_name} {version}",
             BASE_ANNOTATION: self._base.digest,
@@ -122,23 +195,54 @@ class Children:
         self._set_pod(out["template"], version, selector)
         return manifest
 
-    def service(self, *, with_canary: bool = False) -> Manifest:
-        """The Service of the stable pods, or of those of a canary as well."""
+    def candidate(self, candidate: Candidate) -> Manifest:
+        """The Deployment of a candidate, whose pods compare themselves with the stable version."""
+        manifest = self.deployment(candidate.version, candidate.replicas, CANDIDATE)
+        (container,) = manifest["spec"]["template"]["spec"]["containers"]
+        env = [one for one in container["env"] if one["name"] != COMPARE_WITH]
+        container["env"] = [*env, {"name": COMPARE_WITH, "value": candidate.against}]
+        return manifest
+
+    def service(self, *, with_candidate: bool = False) -> Manifest:
+        """The Service of the stable pods, or of those of a candidate as well."""
         manifest = self._manifest("Service", self._owner.name)
-        stable = {} if with_canary else {TRACK_LABEL: STABLE}
-        manifest["spec"]["selector"] = self._owner.selector | stable
+        manifest["spec"]["selector"] = self._owner.selector if with_candidate else self._owner.stable
         for port in manifest["spec"]["ports"]:
             port.pop("nodePort", None)
         return manifest
 
-    def autoscaler(self) -> Manifest:
-        """The autoscaler of the stable pods."""
+    def candidate_service(self) -> Manifest:
+        """The Service of a candidate's pods, for an HTTPRoute."""
+        manifest = self._manifest("Service", self._owner.candidate)
+        ports = [{key: port[key] for key in ("name", "port", "targetPort")} for port in manifest["spec"]["ports"]]
+        selector = self._owner.selector | {TRACK_LABEL: CANDIDATE}
+        manifest["spec"] = {"type": "ClusterIP", "selector": selector, "ports": ports}
+        return manifest
+
+    def route(self, weight: int) -> Manifest:
+        """The HTTPRoute, which gives a candidate so many percent of the requests."""
+        manifest = self._manifest("HTTPRoute", self._owner.name)
+        given, out = self._spec.route or Route(), manifest["spec"]
+        out["parentRefs"] = given.parent_refs or []
+        out.pop("hostnames", None)
+        if given.hostnames:
+            out["hostnames"] = given.hostnames
+        (rule,) = out["rules"]
+        (backend,) = rule["backendRefs"]
+        stable = {"name": self._owner.name, "port": backend["port"], "weight": 100 - weight}
+        candidate = {"name": self._owner.candidate, "port": backend["port"], "weight": weight}
+        rule["backendRefs"] = [stable, candidate] if weight else [stable]
+        return manifest
+
+    def autoscaler(self, floor: int = 0) -> Manifest:
+        """The autoscaler of the stable pods, which leaves at least so many."""
         scaling = self._spec.autoscaling or Autoscaling()
         manifest = self._manifest("HorizontalPodAutoscaler", self._owner.name)
         out = manifest["spec"]
         out["scaleTargetRef"]["name"] = self._owner.name
         least = out["minReplicas"] = scaling.min_replicas or out["minReplicas"]
-        out["maxReplicas"] = max(scaling.max_replicas or out["maxReplicas"], least)
+        most = out["maxReplicas"] = max(scaling.max_replicas or out["maxReplicas"], least)
+        out["minReplicas"] = max(least, min(floor, most))
         targets = {
             "cpu": scaling.target_cpu_utilization_percentage,
             "memory": scaling.target_memory_utilization_percentage,
@@ -155,9 +259,9 @@ class Children:
         return manifest
 
     def disruption_budget(self) -> Manifest:
-        """The disruption budget of all pods."""
+        """The disruption budget of the stable pods: a candidate that never gets ready holds up no drain."""
         manifest = self._manifest("PodDisruptionBudget", self._owner.name)
-        manifest["spec"]["selector"] = {"matchLabels": self._owner.selector}
+        manifest["spec"]["selector"] = {"matchLabels": self._owner.stable}
         return manifest
 
     def _manifest(self, kind: str, name: str) -> Manifest:

@@ -17,9 +17,9 @@ from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
 from mlplat.errors import UsageError
-from mlplat.operator.children import MANAGER, Manifest, Owner
-from mlplat.operator.plan import Event
+from mlplat.operator.children import MANAGER, OWNER_LABEL, Manifest, Owner
 from mlplat.operator.spec import GROUP, KIND, PLURAL, VERSION
+from mlplat.operator.view import Event
 
 HANDOVER = "mlplat-handover"
 """Under this name the number of pods is applied that an autoscaler takes over: under none, it would fall to 1."""
@@ -36,10 +36,15 @@ CHILDREN: dict[str, type[NamespacedResource]] = {
         "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"
     ),
     "PodDisruptionBudget": create_namespaced_resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    "HTTPRoute": create_namespaced_resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
 }
 """The kinds of children."""
 
+BUILT_IN = frozenset({"Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"})
+"""Those that every cluster has, and that take a strategic merge patch."""
+
 _Pod = create_namespaced_resource("", "v1", "Pod", "pods")
+
 _Event = create_namespaced_resource("", "v1", "Event", "events")
 
 
@@ -90,15 +95,26 @@ class Cluster:
         """A child as it is now; None if there is none."""
         try:
             return _plain(await self.client.get(CHILDREN[kind], name, namespace=namespace))
-        except ApiError as error:
-            if error.status.code == 404:
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code == httpx2.codes.NOT_FOUND:
                 return None
             raise
 
-    async def pods(self, owner: Owner) -> list[Manifest]:
+    async def pods(self, namespace: str, name: str) -> list[Manifest]:
         """All pods of a ModelDeployment."""
-        listed = self.client.list(_Pod, namespace=owner.namespace, labels=dict(owner.selector))
+        listed = self.client.list(_Pod, namespace=namespace, labels={OWNER_LABEL: name})
         return [_plain(pod) async for pod in listed]
+
+    async def knows_routes(self, namespace: str) -> bool:
+        """Whether the API server has HTTPRoutes, and we may look at them."""
+        try:
+            async for _ in self.client.list(CHILDREN["HTTPRoute"], namespace=namespace, chunk_size=1):
+                break
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code in {httpx2.codes.NOT_FOUND, httpx2.codes.FORBIDDEN}:
+                return False
+            raise
+        return True
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Let the API server have a child as it is wanted; returns it as it is now."""
@@ -133,8 +149,8 @@ class Cluster:
         """Delete a child, if it is there."""
         try:
             await self.client.delete(CHILDREN[kind], name, namespace=namespace)
-        except ApiError as error:
-            if error.status.code != 404:
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code != httpx2.codes.NOT_FOUND:
                 raise
 
     async def write_status(self, owner: Owner, status: Manifest) -> Manifest | None:

@@ -11,7 +11,7 @@ from lightkube.config.models import User
 from lightkube.core.exceptions import ConfigError, LoadResourceError
 
 from mlplat.errors import MlplatError, NotFoundError, UsageError
-from mlplat.operator.children import OWNER_LABEL, Manifest
+from mlplat.operator.children import OWNER_LABEL, PROMOTE_ANNOTATION, Manifest
 from mlplat.operator.explain import Sight
 from mlplat.operator.spec import GROUP, KIND, PLURAL, VERSION
 
@@ -65,16 +65,16 @@ class Console:
                 f"There is no {KIND} {name} in the namespace {self.namespace}.", hint=f"There: {known}."
             ) from error
 
-    def set_version(self, name: str, version: str) -> None:
-        """Let a ModelDeployment ask for a version."""
-        headers = {"Content-Type": "application/merge-patch+json"}
-        self._ask(
-            "PATCH",
-            self._path(name),
-            params={"fieldManager": MANAGER},
-            headers=headers,
-            json={"spec": {"modelVersion": version}},
-        )
+    def set_version(self, name: str, version: str, *, token: str = "") -> None:
+        """Let a ModelDeployment ask for a version; with a token, without trying it."""
+        change: Manifest = {"spec": {"modelVersion": version}}
+        if token:
+            change["metadata"] = {"annotations": {PROMOTE_ANNOTATION: token}}
+        self._patch(name, change)
+
+    def skip_steps(self, name: str, token: str) -> None:
+        """Let the canary of this token go through its other steps at once."""
+        self._patch(name, {"metadata": {"annotations": {PROMOTE_ANNOTATION: token}}})
 
     def look(self, name: str) -> Sight:
         """A ModelDeployment with all that may say what it waits for."""
@@ -91,6 +91,10 @@ class Console:
             events=[event for event in events if event["involvedObject"].get("name") in names],
             answers={one: answer for one in names if (answer := self._ready(one)) is not None},
         )
+
+    def _patch(self, name: str, change: Manifest) -> None:
+        headers = {"Content-Type": "application/merge-patch+json"}
+        self._ask("PATCH", self._path(name), params={"fieldManager": MANAGER}, headers=headers, json=change)
 
     @property
     def _place(self) -> str:

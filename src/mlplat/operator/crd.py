@@ -29,7 +29,7 @@ RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
         ),
     ],
     ("spec", "strategy"): [
-        ("!has(self.canary) || self.type == 'canary'", "canary is given, but the type is rolling."),
+        ("!has(self.canary) || !has(self.type) || self.type == 'canary'", "canary is given, but the type is rolling."),
     ],
     ("spec", "strategy", "canary"): [
         (
@@ -84,11 +84,17 @@ KEPT = frozenset(
 """Keywords that a structural schema may have and that pydantic writes."""
 
 
+OWN = frozenset({"replicas", "paused"})
+"""What every ModelDeployment says for itself. All else may come from its environment, and a default that the API server writes
+into the resource would win over that."""
+
+
 def definition() -> dict[str, Any]:
     """The CustomResourceDefinition."""
     spec, status = _structural(Spec), _structural(Status)
     conditions = status["properties"]["conditions"]
     conditions |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    _leave_out_defaults(spec, but=OWN)
     spec["properties"]["env"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
     schema = {
         "description": "A model that is served: kept at the version, the size and the settings that it says.",
@@ -168,6 +174,16 @@ def _cleaned(node: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     if "description" in out:
         out["description"] = " ".join(out["description"].split())
     return out
+
+
+def _leave_out_defaults(schema: dict[str, Any], *, but: frozenset[str] = frozenset()) -> None:
+    """Let the API server write no default into what has this schema, but for these fields."""
+    for name, field in schema.get("properties", {}).items():
+        if name not in but:
+            field.pop("default", None)
+            _leave_out_defaults(field)
+    if "items" in schema:
+        _leave_out_defaults(schema["items"])
 
 
 def _at(schema: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:

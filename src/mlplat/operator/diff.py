@@ -30,11 +30,14 @@ QUANTITIES = frozenset({"requests", "limits", "sizeLimit"})
 WHOLE = frozenset({"selector", "labelSelector", "matchLabels", "nodeSelector"})
 """These are of one piece to the API server: nobody may add to them, and applying replaces them."""
 
+EXACT = frozenset({"rules", "backendRefs", "parentRefs"})
+"""Lists of an HTTPRoute: nobody else may add to them."""
+
 KEYS = ("name", "mountPath", "containerPort", "port", "topologyKey", "type", "uid")
 """What tells the items of a list apart, where they have it: others may add some of their own."""
 
 
-def differs(wanted: Any, found: Any, *, quantity: bool = False) -> bool:
+def differs(wanted: Any, found: Any, *, quantity: bool = False, exact: bool = False) -> bool:
     """Whether `found` lacks anything of `wanted`; what it has besides is someone else's, or a default."""
     if isinstance(wanted, Mapping):
         if not isinstance(found, Mapping):
@@ -42,20 +45,21 @@ def differs(wanted: Any, found: Any, *, quantity: bool = False) -> bool:
         return any(
             value != found.get(key)
             if key in WHOLE
-            else differs(value, found.get(key), quantity=quantity or key in QUANTITIES)
+            else differs(value, found.get(key), quantity=quantity or key in QUANTITIES, exact=key in EXACT)
             for key, value in wanted.items()
         )
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         if not isinstance(found, Sequence) or isinstance(found, str):
             return not _empty(wanted)
-        return _items_differ(wanted, found)
+        return _items_differ(wanted, found, exact=exact)
     if quantity and found is not None:
         return _amount(wanted) != _amount(found)
     return bool(wanted != found) and not (_empty(wanted) and found is None)
 
 
-def _items_differ(wanted: Sequence[Any], found: Sequence[Any]) -> bool:
-    key = next((key for key in KEYS if wanted and all(isinstance(one, Mapping) and key in one for one in wanted)), None)
+def _items_differ(wanted: Sequence[Any], found: Sequence[Any], *, exact: bool) -> bool:
+    keys = () if exact else KEYS
+    key = next((key for key in keys if wanted and all(isinstance(one, Mapping) and key in one for one in wanted)), None)
     if key is None:
         return len(wanted) != len(found) or any(differs(one, other) for one, other in zip(wanted, found, strict=True))
     by_key = {one[key]: one for one in found if isinstance(one, Mapping) and key in one}

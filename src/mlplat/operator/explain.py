@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlplat.operator.children import Manifest
-from mlplat.operator.spec import Condition, ConditionType, Reason, Status
+from mlplat.operator.spec import Condition, ConditionType, Counted, Phase, Reason, Status, Trial
 
 NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
 
@@ -16,6 +16,7 @@ HINTS = {
     Reason.ALIAS_NOT_FOUND: "It goes on by itself when the alias is there: `mlplat models promote {model} VERSION {alias}`.",
     Reason.STORE_UNREACHABLE: "What serves goes on; the operator asks the store again every few seconds.",
     Reason.ROLLED_BACK: "Change the spec to have another try, or go back for good: `mlplat deployments rollback {name}`.",
+    Reason.CANARY: "`mlplat deployments promote {name}` skips the other steps, `mlplat deployments rollback {name}` ends it.",
     Reason.PAUSED: "It goes on when spec.paused is false.",
     Reason.REFUSED: "The operator tries again every half a minute.",
 }
@@ -69,16 +70,41 @@ def explain(sight: Sight) -> list[str]:
     if ready is None:
         namespace = sight.resource["metadata"]["namespace"]
         return [f"The operator has not looked at {name} since it was changed: does it run, and watch {namespace}?"]
-    if ready.status == "True":
+    stalled, reconciling = (holds(sight.resource, kind) for kind in (ConditionType.STALLED, ConditionType.RECONCILING))
+    if ready.status == "True" and not reconciling:
         return [f"{name} is ready: {ready.message}"]
-    stalled = holds(sight.resource, ConditionType.STALLED)
-    out = [f"{name} {'is stalled' if stalled else 'is not ready yet'} ({ready.reason}): {ready.message}"]
+    how = "is stalled" if stalled else "serves, and is on its way" if ready.status == "True" else "is not ready yet"
+    out = [f"{name} {how} ({ready.reason}): {ready.message}", *_of_trial(status_of(sight.resource).canary)]
     out += [sentence for deployment in sight.deployments for sentence in _of_deployment(deployment)]
     out += [sentence for pod in sight.pods for sentence in _of_pod(pod, sight)]
     if ready.reason in HINTS:
         spec = sight.resource["spec"]
         out.append(HINTS[ready.reason].format(name=name, model=spec.get("modelName"), alias=spec.get("alias")))
     return out
+
+
+def _of_trial(trial: Trial | None) -> Iterator[str]:
+    """What is known of a candidate."""
+    told = None if trial is None or trial.phase == Phase.ENDING else trial.counted
+    if trial is not None and told is not None:
+        yield f"{trial.version} {figures(trial, told)}, as its pods said at {told.at:%H:%M:%S} UTC."
+
+
+def figures(trial: Trial, told: Counted) -> str:
+    """What the pods of a candidate counted, in words."""
+    parts = [f"answered {told.requests} requests, {told.errors} of them with a server error"]
+    if told.latency_milliseconds is not None:
+        beside = (
+            ""
+            if told.stable_latency_milliseconds is None
+            else f" ({trial.stable}: {told.stable_latency_milliseconds:.1f})"
+        )
+        parts.append(f"in {told.latency_milliseconds:.1f} ms{beside}")
+    if told.agreement is not None:
+        parts.append(f"predicts {told.agreement:.0%} as {trial.stable} does")
+    known = "not known" if told.golden_agreement is None else f"{told.golden_agreement:.0%}"
+    parts.append(f"golden samples answered alike: {known}")
+    return ", ".join(parts)
 
 
 def trouble(pods: Sequence[Manifest]) -> str:

@@ -87,6 +87,12 @@ class Informer:
                     await asyncio.sleep(retry * random.uniform(0.5, 1.0))
                     retry = min(2 * retry, LONGEST_RETRY_SECONDS)
 
+    def clear(self) -> None:
+        """Forget all of them, as the kind is gone."""
+        self.objects.clear()
+        self._unlisted = set(self._namespaces)
+        self.synced.clear()
+
     def apply(self, manifest: Manifest) -> None:
         """Take over what the API server answered to a write, ahead of the watch."""
         key = _key(manifest)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from lightkube import ApiError
@@ -12,17 +13,20 @@ from pydantic import ValidationError
 
 from mlplat import logs
 from mlplat.operator.base import Base
-from mlplat.operator.children import CANARY, OWNER_LABEL, Manifest, Owner
-from mlplat.operator.cluster import Cluster
+from mlplat.operator.children import OWNER_LABEL, PROMOTE_ANNOTATION, Manifest, Owner, is_applied, key_of
+from mlplat.operator.cluster import BUILT_IN, Cluster
 from mlplat.operator.explain import trouble
 from mlplat.operator.informer import FOREIGN, Informer, Key
+from mlplat.operator.judge import Figures
 from mlplat.operator.metrics import OperatorMetrics
 from mlplat.operator.ownership import removal
-from mlplat.operator.plan import Found, Lookup, Plan, Resource, Seen, Unknown, is_applied, key_of, plan, refused
+from mlplat.operator.plan import plan, refused
 from mlplat.operator.rollout import read_rollout
-from mlplat.operator.spec import Spec, Status
+from mlplat.operator.scrape import Scraper
+from mlplat.operator.spec import Phase, Spec, Status
 from mlplat.operator.turns import Turns
 from mlplat.operator.versions import VersionBook, Wish
+from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen, Unknown
 
 REFUSED_SECONDS = 30.0
 """After so long, what the API server refused is tried again: a quota may have been raised."""
@@ -39,9 +43,13 @@ class Reconciler:
         resources: the ModelDeployments.
         children: by kind.
         versions: what the store has.
+        scraper: what the pods of canaries count.
         base: what children are made from.
         metrics: what is counted.
         max_rolling: so many Deployments at a time are rolled by a changed base.
+
+    Attributes:
+        routable: whether the cluster knows HTTPRoutes.
     """
 
     def __init__(
@@ -51,6 +59,7 @@ class Reconciler:
         children: Mapping[str, Informer],
         *,
         versions: VersionBook,
+        scraper: Scraper,
         base: Base,
         metrics: OperatorMetrics,
         max_rolling: int,
@@ -60,10 +69,12 @@ class Reconciler:
         self._resources = resources
         self._children = children
         self._versions = versions
+        self._scraper = scraper
         self._base = base
         self._metrics = metrics
         self._turns = Turns(children["Deployment"].objects, digest=base.digest, most=max_rolling)
         self._clock = clock
+        self.routable = False
 
     async def reconcile(self, key: Key) -> float | None:
         """Look at a ModelDeployment once, and do what is to be done.
@@ -74,6 +85,7 @@ class Reconciler:
         found = self._resources.objects.get(key)
         if found is None or "deletionTimestamp" in found["metadata"]:  # the garbage collector removes the children
             self._metrics.forget(*key)
+            self._scraper.forget(key)
             return None
         start = time.monotonic()
         try:
@@ -86,19 +98,24 @@ class Reconciler:
         return again
 
     async def _reconcile(self, resource: Resource) -> float | None:
+        key = (resource.owner.namespace, resource.owner.name)
         seen = await self._seen(resource.owner)
         now = self._clock().replace(microsecond=0)
-        lookup = self._look_up(resource)
-        planned = plan(resource, seen, lookup, self._base, now)
+        make = partial(
+            plan,
+            resource,
+            lookup=self._look_up(resource),
+            base=self._base,
+            now=now,
+            figures=self._figures(key, resource.status),
+        )
+        planned = make(seen)
         foreign = await self._foreign(resource.owner, planned, seen)
         if foreign:
-            planned = plan(resource, replace(seen, foreign=foreign), lookup, self._base, now)
-        status, again = planned.status, None
-        key = (resource.owner.namespace, resource.owner.name)
-        if planned.children is not None and _is_told(resource, status) and self._turns.waits(key):
-            others = tuple(child for child in planned.children if child["kind"] != "Deployment")
-            await self._write(resource.owner, replace(planned, children=others), seen)
-            return random.uniform(SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS)
+            planned = make(replace(seen, foreign=foreign))
+        if planned.children is not None and _is_told(resource, planned.status) and self._turns.waits(key):
+            return await self._hold(resource, make(seen, held=True), seen)
+        status, again = planned.status, planned.again
         try:
             await self._write(resource.owner, planned, seen)
         except ApiError as error:
@@ -108,6 +125,22 @@ class Reconciler:
             status, again = refused(resource, status, str(error.status.message), now), REFUSED_SECONDS
         await self._tell(resource, status, planned)
         return again
+
+    async def _hold(self, resource: Resource, planned: Plan, seen: Seen) -> float:
+        """Leave the Deployments as they are until it is their turn; a canary may end meanwhile."""
+        others = tuple(child for child in planned.children or () if child["kind"] != "Deployment")
+        await self._write(resource.owner, replace(planned, children=others), seen)
+        if resource.status.canary is not None:
+            await self._tell(resource, planned.status, planned)
+        return random.uniform(SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS)
+
+    def _figures(self, key: Key, status: Status) -> Figures | None:
+        """What the pods of a canary count; asked while there is one."""
+        trial = status.canary
+        if trial is None or trial.phase == Phase.ENDING:
+            self._scraper.forget(key)
+            return None
+        return self._scraper.look(key, trial)
 
     def _look_up(self, resource: Resource) -> Lookup:
         try:
@@ -122,13 +155,13 @@ class Reconciler:
         """The children that there are; their names are made from the owner's. Of one that is late, why."""
         found = {}
         for kind, informer in self._children.items():
-            for name in (owner.name, f"{owner.name}-{CANARY}"):
+            for name in (owner.name, owner.candidate):
                 child = informer.objects.get((owner.namespace, name))
                 if child is not None and _is_child(child, owner):
                     found[kind, name] = child
-        deployment = found.get(("Deployment", owner.name))
-        late = deployment is not None and read_rollout(deployment).late
-        return Seen(found, trouble=trouble(await self._cluster.pods(owner)) if late else "")
+        late = any(read_rollout(child).late for (kind, _), child in found.items() if kind == "Deployment")
+        said = trouble(await self._cluster.pods(owner.namespace, owner.name)) if late else ""
+        return Seen(found, trouble=said, routable=self.routable)
 
     async def _foreign(self, owner: Owner, planned: Plan, seen: Seen) -> frozenset[tuple[str, str]]:
         """Whose names are taken, of the children that would be made."""
@@ -157,7 +190,7 @@ class Reconciler:
     async def _take_out(self, child: Manifest, found: Manifest | None) -> None:
         """Remove what somebody wrote into a child by hand."""
         foreign = {} if found is None else found["metadata"].get(FOREIGN)
-        if found is None or not foreign:
+        if found is None or not foreign or child["kind"] not in BUILT_IN:  # of the others, lists are of one piece
             return
         patch = removal(foreign, child["spec"], found["spec"])
         if patch:
@@ -230,7 +263,8 @@ def _resource(found: Manifest) -> Resource:
         status = Status.model_validate(found.get("status") or {})
     except ValidationError:  # of another release: made anew
         status = Status()
-    return Resource(owner, metadata["generation"], found.get("spec", {}), status)
+    promoted = metadata.get("annotations", {}).get(PROMOTE_ANNOTATION, "")
+    return Resource(owner, metadata["generation"], found.get("spec", {}), status, promoted)
 
 
 def _written(status: Status) -> Manifest:

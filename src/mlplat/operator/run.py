@@ -5,6 +5,7 @@ import socket
 from functools import partial
 from pathlib import Path
 
+import httpx2
 import uvicorn
 from lightkube import AsyncClient
 from starlette.applications import Starlette
@@ -16,11 +17,12 @@ from mlplat import logs
 from mlplat.errors import UsageError
 from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
 from mlplat.operator.children import MANAGER, Manifest
-from mlplat.operator.cluster import CHILDREN, Cluster, ModelDeployments, connect
-from mlplat.operator.informer import Informer, Key
+from mlplat.operator.cluster import BUILT_IN, CHILDREN, Cluster, ModelDeployments, connect
+from mlplat.operator.informer import FIRST_RETRY_SECONDS, Informer, Key
 from mlplat.operator.metrics import OperatorMetrics
 from mlplat.operator.queue import WorkQueue
 from mlplat.operator.reconcile import Reconciler, owner_key, wish_of
+from mlplat.operator.scrape import Scraper
 from mlplat.operator.versions import VersionBook, Wish
 from mlplat.settings import OperatorSettings
 from mlplat.store import open_store
@@ -31,6 +33,9 @@ WORKERS = 4
 
 RESYNC_SECONDS = 600.0
 """So often all of them are looked at, whether anything changed or not."""
+
+GATEWAY_SECONDS = 30.0
+"""So often it is looked whether the cluster has got, or lost, the Gateway API."""
 
 FORGET_SECONDS = 60.0
 """So often what nobody asks for any more is no longer looked up in the store."""
@@ -71,11 +76,18 @@ class Operator:
         self._versions = VersionBook(
             partial(open_store, store, create=False), seconds=poll_seconds, changed=self._found
         )
+        self._cluster = Cluster(client)
+        self._namespace = namespaces[0]
+        self._pods = httpx2.AsyncClient(trust_env=False, follow_redirects=False)
+        self._scraper = Scraper(lambda key: self._cluster.pods(*key), self._queue.add, client=self._pods)
+        self._routing: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()
         self._reconciler = Reconciler(
-            Cluster(client),
+            self._cluster,
             self._resources,
             self._children,
             versions=self._versions,
+            scraper=self._scraper,
             base=base,
             metrics=self.metrics,
             max_rolling=max_rolling,
@@ -84,19 +96,55 @@ class Operator:
     @property
     def synced(self) -> bool:
         """Whether all that there is in the cluster is known."""
-        return all(informer.synced.is_set() for informer in (self._resources, *self._children.values()))
+        return all(informer.synced.is_set() for informer in self._informers)
+
+    @property
+    def _informers(self) -> list[Informer]:
+        """Of the kinds that every cluster has, and of HTTPRoutes once they are known to be there."""
+        kinds = [kind for kind in self._children if kind in BUILT_IN or self._routing is not None]
+        return [self._resources, *(self._children[kind] for kind in kinds)]
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for informer in (self._resources, *self._children.values()):
+        async with self._pods, asyncio.TaskGroup() as group:
+            for informer in self._informers:
                 group.create_task(informer.run())
-            for informer in (self._resources, *self._children.values()):
+            group.create_task(self._follow_routes(group))
+            await self._looked.wait()
+            for informer in self._informers:
                 await informer.synced.wait()
             logs.get().info("synced", deployments=len(self._resources.objects))
             group.create_task(self._versions.run())
+            group.create_task(self._scraper.run())
             group.create_task(self._queue.run(WORKERS))
             group.create_task(self._look_again())
+
+    async def _follow_routes(self, group: asyncio.TaskGroup) -> None:
+        """Find out every so often whether the cluster has HTTPRoutes."""
+        while True:
+            try:
+                await self._look_for_routes(group)
+                self._looked.set()
+            except (httpx2.HTTPError, OSError) as error:
+                logs.get().warning("routes_unknown", error=str(error)[:300])
+            await asyncio.sleep(GATEWAY_SECONDS if self._looked.is_set() else FIRST_RETRY_SECONDS)
+
+    async def _look_for_routes(self, group: asyncio.TaskGroup) -> None:
+        """Follow HTTPRoutes while the cluster has them."""
+        informer = self._children["HTTPRoute"]
+        known = await self._cluster.knows_routes(self._namespace)
+        if known and self._routing is None:
+            self._routing = group.create_task(informer.run())
+            await informer.synced.wait()
+        elif not known and self._routing is not None:
+            self._routing.cancel()
+            self._routing = None
+            informer.clear()
+        if known != self._reconciler.routable:
+            self._reconciler.routable = known
+            logs.get().info("gateway_api", known=known)
+            for key in self._resources.objects:
+                self._queue.add(key)
 
     async def _handle(self, key: Key) -> float | None:
         self.metrics.queue.set(len(self._queue))

@@ -14,7 +14,7 @@ from mlplat.bundle.names import Name
 
 GROUP, VERSION, KIND, PLURAL = "mlplat.dev", "v1", "ModelDeployment", "modeldeployments"
 
-MOST_NAME = 40
+MOST_NAME = 36
 """Characters of a ModelDeployment's name: those of its pods, and of a canary's, are made from it and may have 63."""
 
 INT_OR_STRING: dict[str, Any] = {"x-kubernetes-int-or-string": True}
@@ -42,7 +42,7 @@ Text = Annotated[str, BeforeValidator(_text), WithJsonSchema(INT_OR_STRING)]
 VersionName = Annotated[Name, BeforeValidator(_text), WithJsonSchema(INT_OR_STRING)]
 Object = Annotated[dict[str, Any], WithJsonSchema(ANYTHING)]
 Labels = Annotated[dict[str, str], Field(max_length=64)]
-Percent = Annotated[int, Field(ge=1, le=100)]
+Percent = Annotated[int, Field(ge=1, le=99)]
 
 
 class Resources(Part):
@@ -120,6 +120,16 @@ class EnvVar(Part):
     """Where its value comes from, as in a container."""
 
 
+class Route(Part):
+    """How requests come from outside, by the Gateway API."""
+
+    parent_refs: list[Object] | None = Field(default=None, min_length=1, max_length=16)
+    """Gateways, as in an HTTPRoute, e.g. `[{name: public, namespace: gateways}]`."""
+
+    hostnames: list[str] | None = Field(default=None, max_length=16)
+    """Host names that lead here; without any, all do."""
+
+
 class Step(Part):
     """A step of a canary."""
 
@@ -127,39 +137,38 @@ class Step(Part):
     """Percent of the requests that the candidate gets."""
 
     pause_seconds: int = Field(default=60, ge=0, le=86400)
-    """So long, in seconds, before it is judged and the next step begins."""
+    """So long, in seconds, before it is judged and the next step begins; 60 if not said."""
 
 
 class Canary(Part):
     """How a candidate is tried, and what ends the trial."""
 
     steps: list[Step] = Field(default=[Step(weight=5), Step(weight=25), Step(weight=50)], min_length=1, max_length=20)
-    """Weights, each larger than the one before; after the last step the candidate takes over."""
+    """Weights, each larger than the one before; after the last step the candidate takes over. If not said: 5, 25 and 50."""
 
     max_error_rate: float = Field(default=0.01, ge=0, le=1)
-    """The most of the candidate's answers that may be server errors, as a fraction."""
+    """The most of the candidate's answers that may be server errors, as a fraction; 0.01 if not said."""
 
     max_latency_ratio: float = Field(default=1.5, gt=0)
-    """How many times the stable version's mean latency the candidate's may be."""
+    """How many times the stable version's mean latency the candidate's may be; 1.5 if not said."""
 
     min_agreement: float = Field(default=0.9, ge=0, le=1)
-    """How alike the predictions of both must be: 1 less half the sum of the differences of their shares (classes) or of
-    their histograms (numbers)."""
+    """How alike the predictions of both must be, from 0 to 1; 0.9 if not said. It holds for the share of the stable version's
+    golden samples that the candidate answers alike, and for what both predicted of late: 1 less half the sum of the
+    differences of the classes' shares, or less the Kolmogorov-Smirnov distance of numbers, and what chance explains is
+    forgiven."""
 
-    min_requests: int = Field(default=100, ge=0)
-    """So many answers of the candidate are needed to judge it at a step. With fewer when the pause ends, golden samples
-    are replayed instead."""
-
-    http_route: str | None = None
-    """HTTPRoute, in the same namespace, whose rules for the Service get the weights. Without it the weights are shares of
-    pods, which count new connections, not requests."""
+    min_requests: int = Field(default=100, ge=1)
+    """So many answers of the candidate are needed to judge them at a step; 100 if not said. With fewer when the pause ends,
+    golden samples and readiness decide."""
 
 
 class Strategy(Part):
     """How one version follows another."""
 
-    type: Literal["rolling", "canary"] = "rolling"
-    """`rolling` replaces pod by pod; `canary` tries the candidate on a part of the requests first."""
+    type: Literal["rolling", "canary"] | None = None
+    """`rolling` replaces pod by pod; `canary` tries the candidate on a part of the requests first. If not said: canary where
+    `canary` is given, else rolling."""
 
     canary: Canary | None = None
     """Of a canary."""
@@ -229,6 +238,17 @@ class Spec(Part):
     auth: Auth | None = None
     """Who may ask for predictions; without it, as in the operator's release."""
 
+    route: Route | None = None
+    """An HTTPRoute that leads from a Gateway to the predictions, and gives each version of a canary its share of the requests.
+    Without it a canary's weights are shares of pods, which count new connections, not requests."""
+
+    @property
+    def trial(self) -> Canary | None:
+        """How a candidate is tried first; None where pods are replaced one by one."""
+        strategy = self.strategy or Strategy()
+        kind = strategy.type or ("rolling" if strategy.canary is None else "canary")
+        return (strategy.canary or Canary()) if kind == "canary" else None
+
     @property
     def wish(self) -> str:
         """What is asked of the store, in a word: MODEL:VERSION or MODEL@ALIAS."""
@@ -257,6 +277,9 @@ class Reason(StrEnum):
     STORE_UNREACHABLE = "StoreUnreachable"
     INVALID_SPEC = "InvalidSpec"
     NAME_TAKEN = "NameTaken"
+    NO_GATEWAY_API = "NoGatewayAPI"
+    """The spec has a route, and the cluster has no HTTPRoutes."""
+
     REFUSED = "Refused"
     """The API server refused what was to be applied, e.g. for a quota or a policy."""
 
@@ -283,7 +306,17 @@ class Condition(Part):
     """Of which generation of the spec it is told."""
 
 
-class Failure(Part):
+class Fault(StrEnum):
+    """Why a version is given up; there are no others."""
+
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    CANARY_NOT_READY = "CanaryNotReady"
+    CANARY_ERRORS = "CanaryErrors"
+    CANARY_SLOW = "CanarySlow"
+    CANARY_DISAGREES = "CanaryDisagrees"
+
+
+class Rollback(Part):
     """A version that was given up."""
 
     version: str
@@ -292,27 +325,105 @@ class Failure(Part):
     asked: str
     """Digest of the spec that asked for it, but for the number of pods; another one is tried anew."""
 
-    reason: str
-    """Why it was given up."""
+    reason: Fault
+    """Why it was given up, in a word."""
+
+    message: str
+    """Why, in a sentence, with figures."""
 
     at: datetime
     """When."""
 
 
+class Phase(StrEnum):
+    """How far a canary is."""
+
+    STARTING = "Starting"
+    """The candidate's pods for a step are waited for."""
+
+    TRYING = "Trying"
+    """The candidate gets its share; it is judged when the pause ends."""
+
+    PROMOTING = "Promoting"
+    """The stable pods are rolled to the candidate's version, while it keeps its share."""
+
+    ENDING = "Ending"
+    """The candidate gets no more requests; its pods leave."""
+
+
+class Counted(Part):
+    """What pods counted since a step began; None is what is not known."""
+
+    requests: int
+    """Answers of the candidate."""
+
+    errors: int
+    """Of them, server errors."""
+
+    latency_milliseconds: float | None = None
+    """Their mean time."""
+
+    stable_latency_milliseconds: float | None = None
+    """That of the stable version's answers."""
+
+    agreement: float | None = None
+    """How alike both predicted of late, from 0 to 1, before what chance explains."""
+
+    golden_agreement: float | None = None
+    """Share of the stable version's golden samples that the candidate answers alike."""
+
+    at: datetime
+    """When the pods were asked."""
+
+
 class Trial(Part):
-    """A canary under way."""
+    """A canary."""
 
     version: str
     """The candidate."""
 
-    step: int
+    stable: str
+    """The version that it is compared with."""
+
+    asked: str
+    """Digest of the spec that asked for it, but for the number of pods."""
+
+    begun: datetime
+    """When it began."""
+
+    phase: Phase
+    """Starting, Trying, Promoting or Ending."""
+
+    step: int = 0
     """Number of the step, from 0."""
 
-    weight: int
-    """Percent of the requests that it gets now."""
+    weight: int = 0
+    """Percent of the requests that the candidate is to get now."""
+
+    share: float = 0.0
+    """Percent that it gets: the weight in an HTTPRoute, or its share of the pods."""
+
+    pods: int
+    """Stable pods that there were when it began; an autoscaler does not go below while it lasts."""
 
     since: datetime
-    """When the step began."""
+    """When this phase of this step began."""
+
+    counted: Counted | None = None
+    """What the pods counted."""
+
+    message: str = ""
+    """How it stands, and what is waited for."""
+
+    @property
+    def token(self) -> str:
+        """What the annotation says that skips the rest of just this canary's steps."""
+        return f"{self.version}@{self.begun:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def back_token(version: str, served: str | None) -> str:
+    """What the annotation says that lets a version follow the one that serves without being tried."""
+    return f"{version}@{served}"
 
 
 class Status(Part):
@@ -325,13 +436,13 @@ class Status(Part):
     """Ready, Reconciling and Stalled, as kstatus reads them."""
 
     replicas: int = 0
-    """Pods that there are."""
+    """Pods that there are, but for those of a candidate."""
 
     ready_replicas: int = 0
-    """Pods that are ready."""
+    """Of them, those that are ready."""
 
     selector: str = ""
-    """Selects the pods, for `kubectl scale` and autoscalers."""
+    """Selects these pods, for `kubectl scale` and autoscalers."""
 
     target_version: str | None = None
     """The version that the spec asks for; of an alias, the one that it names."""
@@ -351,8 +462,8 @@ class Status(Part):
     asked_replicas: int | None = None
     """The replicas of the spec when it was last looked at."""
 
-    failed: Failure | None = None
+    rollback: Rollback | None = None
     """The version that was given up last, if it is still the one asked for."""
 
-    trial: Trial | None = None
+    canary: Trial | None = None
     """The canary under way."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mlplat import logs
 from mlplat.errors import MlplatError, NotFoundError
-from mlplat.operator.plan import Found, Lookup, Missing, Unasked, Unknown
 from mlplat.operator.spec import Reason, Spec
+from mlplat.operator.view import Found, Lookup, Missing, Unasked, Unknown
 from mlplat.store import Store
 
 AT_ONCE = 8

@@ -32,6 +32,16 @@ def resource(name: str, *, served: str = "v1", before: str | None = None, ready:
     }
 
 
+def tried(name: str, phase: str) -> Any:
+    """One that serves v1 and tries v2."""
+    found = resource(name, served="v1", modelVersion="v2")
+    trial = {"version": "v2", "stable": "v1", "asked": "x", "phase": phase, "pods": 1, "message": "v2 gets 5 %."}
+    times = {"begun": "2026-01-01T00:00:00Z", "since": "2026-01-01T00:00:00Z"}
+    counted = {"requests": 7, "errors": 1, "latencyMilliseconds": 2.5, "at": "2026-01-01T00:00:09Z"}
+    found["status"]["canary"] = trial | times | {"counted": counted}
+    return found
+
+
 FLEET = {
     each["metadata"]["name"]: each
     for each in (
@@ -40,6 +50,8 @@ FLEET = {
         resource("first"),
         resource("follower", alias="champion"),
         resource("stuck", ready=False),
+        tried("trying", "Trying"),
+        tried("promoting", "Promoting"),
     )
 }
 
@@ -97,9 +109,8 @@ def test_what_there_is_is_listed_and_described(run: Run) -> None:
     ("words", "version"),
     [
         (("promote", "flowers", "v3"), "v3"),
-        (("rollback", "flowers"), "v1"),
-        (("rollback", "flowers", "--to", "v0"), "v0"),
         (("rollback", "rolling"), "v1"),  # what serves while v9 rolls out
+        (("rollback", "trying"), "v1"),  # and while v2 is tried
     ],
 )
 def test_a_version_is_asked_for(run: Run, patches: list[Any], words: tuple[str, ...], version: str) -> None:
@@ -109,12 +120,37 @@ def test_a_version_is_asked_for(run: Run, patches: list[Any], words: tuple[str, 
     assert patches == [{"spec": {"modelVersion": version}}]
 
 
+@pytest.mark.parametrize(("words", "version"), [((), "v1"), (("--to", "v0"), "v0")])
+def test_the_way_back_is_without_a_canary(run: Run, patches: list[Any], words: tuple[str, ...], version: str) -> None:
+    assert f"is to serve {version} (before: v2)" in run("deployments", "rollback", "flowers", *words).out
+    annotations = {"mlplat.dev/promote": f"{version}@v2"}
+    assert patches == [{"spec": {"modelVersion": version}, "metadata": {"annotations": annotations}}]
+
+
+def test_the_steps_of_just_this_canary_are_skipped(run: Run, patches: list[Any]) -> None:
+    assert "is to serve v2 without the other steps (before: v1)" in run("deployments", "promote", "trying").out
+    assert patches == [{"metadata": {"annotations": {"mlplat.dev/promote": "v2@2026-01-01T00:00:00Z"}}}]
+
+
+@pytest.mark.usefixtures("patches")
+def test_a_canary_is_described_with_its_figures(run: Run) -> None:
+    said = run("deployments", "describe", "trying").out
+    assert "v2 gets 5 %." in said
+    assert "answered 7 requests, 1 of them with a server error, in 2.5 ms" in said
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (("promote", "follower", "v3"), 4, "mlplat models promote iris v3 champion"),
         (("rollback", "follower"), 4, "mlplat models rollback iris champion"),
         (("rollback", "first"), 3, "first has served nothing else before. --to names the version."),
+        (
+            ("promote", "flowers"),
+            4,
+            "flowers tries no other version. mlplat deployments promote flowers VERSION moves it.",
+        ),
+        (("promote", "promoting"), 4, "tries no other version"),
         (("describe", "none"), 3, "There is no ModelDeployment none in the namespace ml. There: flowers, rolling,"),
         (("wait", "stuck"), 1, "stuck is stalled. mlplat deployments explain stuck says why."),
         (("wait", "flowers", "--timeout", "0"), 2, "--timeout"),

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
-from mlplat.operator.children import Manifest, Owner
-from mlplat.operator.plan import Found, Lookup, Plan, Resource, Seen, key_of, plan
+from mlplat.operator.children import Manifest, Owner, is_applied, key_of
+from mlplat.operator.judge import Figures
+from mlplat.operator.plan import plan
 from mlplat.operator.spec import Condition, ConditionType, Status
+from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -66,6 +69,16 @@ apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata: {name: release}
 spec: {maxUnavailable: 1, selector: {matchLabels: {app.kubernetes.io/instance: release}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: release}
+spec:
+  parentRefs: []
+  hostnames: [release.example.com]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /predict}}]
+      backendRefs: [{name: release, port: 80}]
 """
 
 PRODUCTION = """
@@ -87,6 +100,10 @@ def owner() -> Owner:
     return Owner("ml", "iris", "uid-1")
 
 
+class KilledError(Exception):
+    """The operator is killed."""
+
+
 class World:
     """One ModelDeployment and its children, as the API server and the controllers of Kubernetes would have them."""
 
@@ -99,6 +116,12 @@ class World:
         self.children: dict[tuple[str, str], Manifest] = {}
         self.now = START
         self.events: list[str] = []
+        self.figures: Figures | None = None
+        self.promoted = ""
+        self.routable = False
+        self.held = False
+        self.writes = 0
+        self.fatal = 0
         self.trouble = ""
 
     def change(self, **spec: Any) -> None:
@@ -110,15 +133,25 @@ class World:
         """Plan once, and apply it."""
         self.now += timedelta(seconds=1)
         found = Found(str(self.spec.get("modelVersion"))) if lookup is None else lookup
-        resource = Resource(self.owner, self.generation, self.spec, self.status)
-        planned = plan(resource, Seen(dict(self.children), foreign, self.trouble), found, self.base, self.now)
+        resource = Resource(self.owner, self.generation, self.spec, self.status, self.promoted)
+        seen = Seen(dict(self.children), foreign, self.trouble, self.routable)
+        planned = plan(resource, seen, found, self.base, self.now, figures=self.figures, held=self.held)
         for child in planned.children or ():
-            self._apply(child)
+            if not is_applied(child, self.children.get(key_of(child))):
+                self._write(partial(self._apply, child))
         for key in planned.unwanted:
-            del self.children[key]
-        self.status = planned.status
+            self._write(partial(self.children.pop, key, None))
+        if planned.status != self.status:
+            self._write(partial(setattr, self, "status", planned.status))
         self.events += [event.reason for event in planned.events]
         return planned
+
+    def _write(self, write: Callable[[], object]) -> None:
+        """Write something, unless the operator is killed just before."""
+        self.writes += 1
+        if self.writes == self.fatal:
+            raise KilledError
+        write()
 
     def settle(self, lookup: Lookup | None = None) -> Plan:
         """Plan, let all pods become ready, and plan until nothing changes."""
@@ -127,9 +160,9 @@ class World:
             self.roll_out()
         return self.step(lookup)
 
-    def roll_out(self, *, ready: int | None = None, late: bool = False) -> None:
-        """Let the Deployment's pods be those of its template, as far as they get ready."""
-        deployment = self.deployment
+    def roll_out(self, *, ready: int | None = None, late: bool = False, candidate: bool = False) -> None:
+        """Let a Deployment's pods be those of its template, as far as they get ready."""
+        deployment = self.candidate if candidate else self.deployment
         replicas = deployment["spec"].get("replicas", 2)
         deployment["spec"]["replicas"] = replicas
         answering = replicas if ready is None else ready
@@ -150,6 +183,11 @@ class World:
     def deployment(self) -> Manifest:
         """The stable Deployment."""
         return self.children["Deployment", self.owner.name]
+
+    @property
+    def candidate(self) -> Manifest:
+        """The candidate's Deployment."""
+        return self.children["Deployment", self.owner.candidate]
 
     @property
     def serves(self) -> str:

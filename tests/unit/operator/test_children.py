@@ -1,11 +1,13 @@
 """The children of a ModelDeployment, as they are applied."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mlplat.operator.base import Base
-from mlplat.operator.children import CANARY, Children, Manifest, Owner, effective
+from mlplat.operator.children import Candidate, Children, Manifest, Owner, effective, is_applied, key_of
+from mlplat.operator.diff import differs
 from mlplat.operator.spec import Spec
 
 
@@ -68,16 +70,80 @@ def test_children_are_the_owners_and_their_selectors_meet_no_one_elses(owner: Ow
     assert "nodePort" not in service["spec"]["ports"][0]
 
 
-def test_a_canary_has_pods_of_its_own_that_the_service_may_reach(owner: Owner, base: Base) -> None:
-    children = made(owner, base)
-    stable, canary = children.deployment("v1", 2), children.deployment("v2", 1, CANARY)
-    assert canary["metadata"]["name"] == "iris-canary"
-    assert stable["spec"]["selector"] != canary["spec"]["selector"]
-    both = children.service(with_canary=True)["spec"]["selector"].items()
-    for manifest in (stable, canary):
-        assert both <= manifest["spec"]["template"]["metadata"]["labels"].items()
-    alone = children.service()["spec"]["selector"].items()
-    assert not alone <= canary["spec"]["template"]["metadata"]["labels"].items()
+CANARY = Candidate(version="v2", replicas=1, weight=25, against="v1", floor=4)
+ROUTE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["iris.example.com"]}
+
+
+def of(children: tuple[Manifest, ...], kind: str, name: str = "iris") -> Manifest:
+    (found,) = (child for child in children if key_of(child) == (kind, name))
+    return found
+
+
+def test_a_candidate_has_pods_of_its_own_that_compare_themselves(owner: Owner, base: Base) -> None:
+    children = made(owner, base).serving("v1", CANARY)
+    stable, candidate = of(children, "Deployment"), of(children, "Deployment", "iris-candidate")
+    assert container_of(candidate)["args"][-1] == "v2"
+    assert candidate["spec"]["replicas"] == 1
+    assert env_of(candidate)["MLPLAT_COMPARE_WITH"] == "v1"
+    assert "MLPLAT_COMPARE_WITH" not in env_of(stable)
+    ours = stable["spec"]["selector"]["matchLabels"].items()
+    assert not ours <= candidate["spec"]["template"]["metadata"]["labels"].items()
+    budget = of(children, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"].items()
+    assert not budget <= candidate["spec"]["template"]["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize(("weight", "both"), [(0, False), (25, True)])
+def test_without_a_route_the_service_reaches_a_candidate_that_has_a_weight(
+    owner: Owner, base: Base, weight: int, both: bool
+) -> None:
+    children = made(owner, base).serving("v1", replace(CANARY, weight=weight))
+    selector = of(children, "Service")["spec"]["selector"].items()
+    candidate = of(children, "Deployment", "iris-candidate")["spec"]["template"]["metadata"]["labels"].items()
+    assert (selector <= candidate) == both
+    assert selector <= of(children, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
+    assert ("Service", "iris-candidate") not in map(key_of, children)
+
+
+def test_a_route_gives_each_version_its_weight_and_the_service_is_of_the_stable_pods(owner: Owner, base: Base) -> None:
+    children = made(owner, base, route=ROUTE).serving("v1", CANARY, routed=True)
+    spec = of(children, "HTTPRoute")["spec"]
+    assert spec["parentRefs"] == ROUTE["parentRefs"]
+    assert spec["hostnames"] == ROUTE["hostnames"]
+    (rule,) = spec["rules"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/predict"}}]
+    assert rule["backendRefs"] == [
+        {"name": "iris", "port": 80, "weight": 75},
+        {"name": "iris-candidate", "port": 80, "weight": 25},
+    ]
+    candidate = of(children, "Deployment", "iris-candidate")["spec"]["template"]["metadata"]["labels"].items()
+    assert not of(children, "Service")["spec"]["selector"].items() <= candidate
+    inner = of(children, "Service", "iris-candidate")["spec"]
+    assert inner["selector"].items() <= candidate
+    assert inner["type"] == "ClusterIP"
+
+
+def test_a_route_without_a_canary_leads_to_the_stable_pods_alone(owner: Owner, base: Base) -> None:
+    children = made(owner, base, route=ROUTE | {"hostnames": None}).serving("v1", routed=True)
+    spec = of(children, "HTTPRoute")["spec"]
+    assert spec["rules"][0]["backendRefs"] == [{"name": "iris", "port": 80, "weight": 100}]
+    assert "hostnames" not in spec
+
+
+def test_an_autoscaler_leaves_the_stable_pods_while_there_is_a_candidate(owner: Owner, base: Base) -> None:
+    children = made(owner, base, autoscaling={"enabled": True})
+    assert of(children.serving("v1", CANARY), "HorizontalPodAutoscaler")["spec"]["minReplicas"] == 4
+    assert of(children.serving("v1"), "HorizontalPodAutoscaler")["spec"]["minReplicas"] == 2
+    above = children.serving("v1", replace(CANARY, floor=9))
+    assert of(above, "HorizontalPodAutoscaler")["spec"]["minReplicas"] == 5
+
+
+def test_what_is_wanted_no_more_is_to_be_applied_again(owner: Owner, base: Base) -> None:
+    """A comparison alone would not find it: what there is has all that is wanted, and a variable more."""
+    before = of(made(owner, base, env=[{"name": "A", "value": "1"}]).serving("v1"), "Deployment")
+    now = of(made(owner, base).serving("v1"), "Deployment")
+    assert not differs(now["spec"], before["spec"])
+    assert not is_applied(now, before)
+    assert is_applied(before, before)
 
 
 def test_what_the_spec_says_of_the_pods_wins(owner: Owner, base: Base) -> None:

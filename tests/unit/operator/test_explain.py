@@ -146,3 +146,28 @@ def test_what_holds_up_a_rollout_is_said_in_words_that_stay_the_same(status: Man
 def test_pods_that_leave_hold_up_nothing() -> None:
     unscheduled = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no room"}]}
     assert trouble([pod(unscheduled, deletionTimestamp="2026-01-01T00:00:00Z")]) == ""
+
+
+def test_a_canary_is_told_with_its_figures_and_what_can_be_done() -> None:
+    found = resource("Canary", "v2 gets 5 % of the requests.", ready="True")
+    conditions = found["status"]["conditions"]
+    conditions.append(conditions[0] | {"type": "Reconciling"})
+    times = {"begun": "2026-01-01T00:00:00Z", "since": "2026-01-01T00:00:00Z"}
+    counted = {
+        "requests": 70,
+        "errors": 0,
+        "latencyMilliseconds": 2.5,
+        "stableLatencyMilliseconds": 2.0,
+        "agreement": 0.97,
+        "goldenAgreement": 1.0,
+        "at": "2026-01-01T00:00:09Z",
+    }
+    trial = {"version": "v2", "stable": "v1", "asked": "x", "phase": "Trying", "pods": 1, "counted": counted}
+    found["status"]["canary"] = trial | times
+    how, figures, hint = explain(Sight(found))
+    assert how == "iris serves, and is on its way (Canary): v2 gets 5 % of the requests."
+    assert figures == (
+        "v2 answered 70 requests, 0 of them with a server error, in 2.5 ms (v1: 2.0), predicts 97% as v1 does, "
+        "golden samples answered alike: 100%, as its pods said at 00:00:09 UTC."
+    )
+    assert "`mlplat deployments promote iris` skips the other steps" in hint

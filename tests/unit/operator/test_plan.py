@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from mlplat.operator.plan import Found, Missing, Unasked, Unknown
 from mlplat.operator.spec import ConditionType, Reason
+from mlplat.operator.view import Found, Missing, Unasked, Unknown
 
 from .conftest import START, World
 
@@ -107,8 +107,8 @@ class TestRollback:
         assert world.events[-1] == "RolledBack"
         world.settle()
         assert world.told == (False, False, True, Reason.ROLLED_BACK)
-        assert world.status.failed is not None
-        assert world.status.failed.version == "v2"
+        assert world.status.rollback is not None
+        assert world.status.rollback.version == "v2"
         assert world.serves == "v1"
 
     def test_it_is_tried_again_when_the_spec_changes_but_not_when_it_is_scaled(self, world: World) -> None:
@@ -121,7 +121,7 @@ class TestRollback:
         world.settle()
         assert world.serves == "v2"
         assert world.told == (True, False, False, Reason.READY)
-        assert world.status.failed is None
+        assert world.status.rollback is None
 
     def test_back_by_hand_is_ready(self, world: World) -> None:
         self.fail(world)
@@ -129,7 +129,7 @@ class TestRollback:
         world.change(modelVersion="v1")
         world.settle()
         assert world.told == (True, False, False, Reason.READY)
-        assert world.status.failed is None
+        assert world.status.rollback is None
 
     def test_never_waits_and_says_so(self, world: World) -> None:
         world.change(rollback="never")
@@ -153,7 +153,7 @@ class TestRollback:
         assert world.told == (False, False, True, Reason.DEADLINE_EXCEEDED)
         message = world.condition(ConditionType.READY).message
         assert message == "v1 was not ready within 600 s: 0/2 nodes are available."
-        assert world.status.failed is None
+        assert world.status.rollback is None
         world.change(nodeSelector=None)
         world.trouble = ""
         world.settle()

@@ -5,9 +5,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from mlplat.operator.plan import Found, Missing, Unasked, Unknown
 from mlplat.operator.spec import Reason
 from mlplat.operator.versions import VersionBook, Wish
+from mlplat.operator.view import Found, Missing, Unasked, Unknown
 from mlplat.store import ObjectStore, open_store
 
 V1, V9 = Wish("iris", "v1", None), Wish("iris", "v9", None)

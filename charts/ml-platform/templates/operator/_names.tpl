@@ -33,8 +33,9 @@ app.kubernetes.io/name: model-deployment
 app.kubernetes.io/component: inference-server
 {{- end -}}
 
-{{/* What it may do where ModelDeployments are. It deletes no Service and no budget itself, but where the API server guards
-     owner references (OwnerReferencesPermissionEnforcement) only who may delete an object may say whose it is. */}}
+{{/* What it may do where ModelDeployments are. It deletes no budget itself, but where the API server guards owner references
+     (OwnerReferencesPermissionEnforcement) only who may delete an object may say whose it is. Pods are listed to
+     say why one is late, and to ask those of a canary for their metrics. */}}
 {{- define "mlplat.operator.rules" -}}
 - apiGroups: [mlplat.dev]
   resources: [modeldeployments]
@@ -54,12 +55,15 @@ app.kubernetes.io/component: inference-server
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [""]
-  resources: [events]
-  verbs: [create]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
 {{- end -}}
 
 {{/* The serving manifests of a release, rendered once more with all that a ModelDeployment may have. A registry is called by a
@@ -67,7 +71,7 @@ app.kubernetes.io/component: inference-server
 {{- define "mlplat.operator.base" -}}
 {{- $on := dict "enabled" true -}}
 {{- $budget := dict "enabled" (not (include "mlplat.oneNode" (list . "inference-server"))) -}}
-{{- $serving := mergeOverwrite (deepCopy .Values.serving) (dict "enabled" true "autoscaling" $on "podDisruptionBudget" $budget) -}}
+{{- $serving := mergeOverwrite (deepCopy .Values.serving) (dict "enabled" true "autoscaling" $on "httpRoute" $on "podDisruptionBudget" $budget) -}}
 {{- $values := mergeOverwrite (.Values | toYaml | fromYaml) (dict "serving" $serving "model" (dict "name" "model" "version" "-" "alias" "")) -}}
 {{- if include "mlplat.throughRegistry" (list . "inference-server") -}}
 {{- $url := printf "http://%s.%s:%d" (include "mlplat.registry.name" .) .Release.Namespace (int .Values.registry.service.port) -}}
@@ -75,7 +79,7 @@ app.kubernetes.io/component: inference-server
 {{- $_ := set $values.store "env" dict -}}
 {{- end -}}
 {{- $root := dict "Values" $values "Release" .Release "Chart" .Chart "Template" .Template "Files" .Files -}}
-{{- range list "configmap" "deployment" "service" "hpa" "pdb" }}
+{{- range list "configmap" "deployment" "service" "hpa" "pdb" "httproute" }}
 ---
 {{ include (printf "%s/serving/%s.yaml" $.Template.BasePath .) $root }}
 {{- end -}}

@@ -1,0 +1,278 @@
+"""Scenario 13: canaries: candidates that are worse are rolled back by themselves, each with its reason; a good one is promoted."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pytest_helm_charts.clusters import Cluster as KubeCluster
+
+from .clients import MachineClient, Traffic, under_load
+from .cluster import Cluster
+from .deployments import Deployments, define
+from .load import Shape, Target
+from .namespace import Namespace, Object
+from .pods import Workbench
+from .polling import poll
+from .release import FLOWER, NAME, Release
+from .spoiling import FAILING, PERMUTED, SLOW
+from .test_operator import restart_operator, words
+from .test_rollout import ROUTER
+
+SURE = 4.5
+"""Standard deviations that a share may be off: by chance it is more once in 150,000 times."""
+
+METRE = '{"features": [5.1, 3.5, 100, 0.2]}'
+"""A flower at which the version `failing` fails."""
+
+CLOSED = {"policies.networkPolicy.enabled": "true", "policies.networkPolicy.allowFrom[0].ipBlock.cidr": "0.0.0.0/0"}
+"""Everyone may ask for predictions, and the operator reaches no more than it needs."""
+
+CONNECTIONS = Shape(keep_alive=0, fresh=8, rate=80, seconds=600)
+"""Every request has a connection of its own."""
+
+REQUESTS = Shape(keep_alive=6, fresh=2, rate=100, seconds=600)
+
+
+def canary(*steps: tuple[int, int], **more: Any) -> dict[str, Any]:
+    """The strategy with these weights and pauses in seconds; times are not compared, unless it is said: the machine is busy."""
+    listed = [{"weight": weight, "pauseSeconds": pause} for weight, pause in steps]
+    return {"type": "canary", "canary": {"steps": listed, "minRequests": 40, "maxLatencyRatio": 50} | more}
+
+
+@pytest.fixture(scope="module")
+def platform(cluster: Cluster, kube_cluster: KubeCluster, image: str) -> Iterator[Deployments]:
+    """A release that only operates, with a v1 and a v2 of iris that are alike in its store, and three that are worse."""
+    define(cluster)
+    cluster.addon("traefik")
+    namespace = Namespace(cluster, kube_cluster.kube_client, f"e2e-{uuid4().hex[:8]}")
+    namespace.create()
+    release = Release(namespace, image)
+    release.install(*words(**CLOSED))
+    bench = Workbench(namespace, image, f"{NAME}-store")
+    bench.run("mlplat", "train", "--recipe", "iris", "--version", "v2", "--param", "n_estimators=11")
+    for code in (FAILING, SLOW, PERMUTED):
+        bench.python(code)
+    train = "mlplat train --recipe permuted:Permuted --model iris --version permuted --param n_estimators=10"
+    bench.run("env", "PYTHONPATH=/tmp", *train.split())
+    yield Deployments(release)
+    namespace.delete()
+
+
+def trial_of(deployments: Deployments, name: str) -> Object:
+    """What the status says of a canary; empty if there is none."""
+    trial: Object = deployments.get(name).get("status", {}).get("canary", {})
+    return trial
+
+
+def await_phase(deployments: Deployments, name: str, phase: str, step: int = 0, seconds: float = 90) -> Object:
+    """The canary, as soon as it is there."""
+
+    def there() -> Object | None:
+        trial = trial_of(deployments, name)
+        return trial if (trial.get("phase"), trial.get("step")) == (phase, step) else None
+
+    return poll(there, f"{name} is {phase} at step {step}", seconds)
+
+
+def await_end(deployments: Deployments, name: str, seconds: float = 120) -> Object:
+    """The status, as soon as the candidate is gone."""
+
+    def over() -> Object | None:
+        status: Object = deployments.get(name)["status"]
+        kinds = "deployments,services,httproutes"
+        left = deployments.namespace.kubectl("get", kinds, "--output=name")
+        return status if "canary" not in status and f"{name}-candidate" not in left else None
+
+    return poll(over, f"the canary of {name} is over", seconds)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The time that a candidate had a share."""
+
+    share: float
+    start: float
+    end: float
+
+
+def watch(deployments: Deployments, name: str, steps: int, *, settling: float) -> list[Stretch]:
+    """Follow a canary through its steps; without the first seconds of each, in which a share still changes."""
+    stretches = []
+    for step in range(steps):
+        trial = await_phase(deployments, name, "Trying", step)
+        start = time.time() + settling
+
+        def left(step: int = step) -> bool:
+            now = trial_of(deployments, name)
+            return (now.get("phase"), now.get("step")) != ("Trying", step)
+
+        end = poll(lambda left=left: time.time() if left() else None, f"step {step} is over", 60)  # type: ignore[misc]
+        stretches.append(Stretch(trial["share"], start, end - 1))
+    return stretches
+
+
+def assert_shares(traffic: Traffic, stretches: list[Stretch], candidate: str) -> None:
+    """In each stretch the candidate answered as many as its share says, but for chance."""
+    for stretch in stretches:
+        counts: dict[str, int] = {}
+        for result in traffic.results.values():
+            for version, count in result.count_between(stretch.start, stretch.end).items():
+                counts[version] = counts.get(version, 0) + count
+        total, share = sum(counts.values()), stretch.share / 100
+        bound = SURE * math.sqrt(share * (1 - share) / total)
+        found = counts.get(candidate, 0) / total
+        print(f"{stretch.share:g} %: {found:.1%} of {total}, at most {bound:.1%} off")  # noqa: T201
+        assert total > 200, counts
+        assert abs(found - share) < bound, counts
+
+
+def test_a_good_one_is_promoted_by_shares_of_new_connections(platform: Deployments, tmp_path: Path) -> None:
+    platform.apply("shared", replicas=2, strategy=canary((33, 7), (50, 7)))
+    platform.await_served("shared", "v1")
+    load = MachineClient("shared", Target(platform.url("shared")), CONNECTIONS, tmp_path)
+    with under_load(load) as traffic:
+        platform.patch("shared", modelVersion="v2")
+        stretches = watch(platform, "shared", 2, settling=1)
+        status = await_end(platform, "shared")
+        platform.await_served("shared", "v2")
+        traffic.await_more(100)
+    traffic.assert_none_failed(1000)
+    assert_shares(traffic, stretches, "v2")
+    assert [stretch.share for stretch in stretches] == [33.3, 50.0]
+    assert (status["servedVersion"], status["previousVersion"]) == ("v2", "v1")
+    told = {"CanaryStarted", "CanaryStep", "CanaryPassed", "Promoting", "Served", "CanaryEnded"}
+    assert told <= platform.events("shared")
+    platform.delete("shared")
+
+
+def test_a_good_one_is_promoted_by_weights_of_a_route(platform: Deployments, tmp_path: Path) -> None:
+    host = f"routed.{platform.namespace.name}.test"
+    route = {"parentRefs": [{"name": "traefik", "namespace": "traefik"}], "hostnames": [host]}
+    platform.apply("routed", replicas=2, strategy=canary((10, 9), (60, 9)), route=route)
+    platform.await_served("routed", "v1")
+    url = ROUTER.format(platform.release.address(0))
+    poll(lambda: httpx.post(url, json=FLOWER, headers={"Host": host}).status_code == 200, "the gateway leads there")
+    with under_load(MachineClient("routed", Target(url, host=host), REQUESTS, tmp_path)) as traffic:
+        platform.patch("routed", modelVersion="v2")
+        stretches = watch(platform, "routed", 2, settling=3)  # traefik takes up to two
+        await_end(platform, "routed")
+        platform.await_served("routed", "v2")
+        traffic.await_more(100)
+    traffic.assert_none_failed(1000)
+    assert_shares(traffic, stretches, "v2")
+    assert [stretch.share for stretch in stretches] == [10, 60]
+    route = json.loads(platform.namespace.kubectl("get", "httproute", "routed", "--output=json"))["spec"]
+    assert [each["name"] for each in route["rules"][0]["backendRefs"]] == ["routed"]
+    restart_operator(platform)
+    assert poll(partial(counted, platform, "reconciles"), "the new operator has looked at all") > 0
+    assert counted(platform, "writes") == 0  # a steady state is not written
+    platform.delete("routed")
+
+
+def counted(deployments: Deployments, what: str) -> float:
+    """What the operator counted."""
+    (pod,) = deployments.namespace.pods("operator")
+    text = httpx.get(f"http://{pod['status']['podIP']}:8080/metrics").raise_for_status().text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    name = f"mlplat_operator_{what}"
+    return sum(sample.value for sample in families[name].samples if sample.name == f"{name}_total")
+
+
+WORSE = {
+    "failing": ("CanaryErrors", "answers were server errors"),
+    "slow": ("CanarySlow", "times the"),
+    "permuted": ("CanaryDisagrees", "of the golden samples of v1 alike"),
+}
+
+
+def test_one_that_is_worse_is_rolled_back_with_the_reason(platform: Deployments, tmp_path: Path) -> None:
+    """Each gets ready: it answers its own golden samples as it should."""
+    for version in WORSE:
+        platform.apply(version, strategy=canary((50, 6), (90, 600), maxLatencyRatio=4))
+    for version in WORSE:
+        platform.await_served(version, "v1")
+    flowers = {"failing": METRE, "slow": Target("").body}  # permuted is asked for nothing
+    clients = [
+        MachineClient(name, Target(platform.url(name), body=body), CONNECTIONS, tmp_path)
+        for name, body in flowers.items()
+    ]
+    with under_load(*clients) as traffic:
+        for version in WORSE:
+            platform.patch(version, modelVersion=version)
+        for version, (reason, says) in WORSE.items():
+            message = platform.await_reason(version, "RolledBack", 120)
+            rollback = await_end(platform, version)["rollback"]
+            print(f"{version}: {rollback['reason']}: {rollback['message']}")  # noqa: T201
+            assert (rollback["version"], rollback["reason"]) == (version, reason), rollback
+            assert says in rollback["message"]
+            assert rollback["message"] in message
+            assert "RolledBack" in platform.events(version)
+            assert platform.predict(version, FLOWER)["model_version"] == "v1"
+        gone = time.time()
+        traffic.await_more(200)
+    assert traffic.versions_between(gone, math.inf) == {"v1"}
+    assert traffic.results["slow"].failed == 0
+    assert set(traffic.results["failing"].kinds) == {"status 500"}
+    assert "CanarySlow" in platform.mlplat("describe", "slow")
+    for version in WORSE:
+        platform.delete(version)
+
+
+def test_by_hand_it_is_ended_or_promoted_at_once(platform: Deployments) -> None:
+    platform.apply("by-hand", strategy=canary((50, 3600)))
+    platform.await_served("by-hand", "v1")
+    assert "tries no other version" in platform.mlplat("promote", "by-hand", code=4)
+    platform.mlplat("promote", "by-hand", "v2")
+    await_phase(platform, "by-hand", "Trying")
+    poll(lambda: "golden samples answered alike: 100%" in platform.mlplat("explain", "by-hand"), "it is known")
+    assert "v2 gets 50 % of the new connections (step 1 of 1)" in platform.mlplat("describe", "by-hand")
+    assert platform.reason("by-hand")[0] == "Canary"
+    assert "is to serve v1 (before: v2)" in platform.mlplat("rollback", "by-hand")
+    assert "v1 is served by 1 pod." in platform.mlplat("wait", "by-hand")
+    await_end(platform, "by-hand")
+
+    platform.mlplat("promote", "by-hand", "v2")
+    await_phase(platform, "by-hand", "Trying")
+    assert "is to serve v2 without the other steps" in platform.mlplat("promote", "by-hand")
+    assert "v2 is served by 1 pod." in platform.mlplat("wait", "by-hand")
+    assert "is to serve v1 (before: v2)" in platform.mlplat("rollback", "by-hand")
+    assert "v1 is served by 1 pod." in platform.mlplat("wait", "by-hand")
+    assert "canary" not in platform.get("by-hand")["status"]  # back at once
+    platform.delete("by-hand")
+
+
+def test_an_operator_that_is_killed_in_every_phase_goes_on(platform: Deployments, tmp_path: Path) -> None:
+    platform.apply("survivor", strategy=canary((50, 4)))
+    platform.await_served("survivor", "v1")
+    load = MachineClient("survivor", Target(platform.url("survivor")), CONNECTIONS, tmp_path)
+    seen = []
+    with under_load(load) as traffic:
+        platform.patch("survivor", modelVersion="v2")
+        for phase in ("Starting", "Trying", "Promoting", "Ending"):
+            poll(partial(reached, platform, "survivor", phase), f"it is {phase}")
+            seen.append(trial_of(platform, "survivor").get("phase", "over"))
+            restart_operator(platform)
+        platform.await_served("survivor", "v2")
+        await_end(platform, "survivor")
+    traffic.assert_none_failed(300)
+    print(f"killed while it was {', '.join(seen)}")  # noqa: T201
+    assert len(set(seen)) > 2, seen
+    platform.delete("survivor")
+
+
+def reached(deployments: Deployments, name: str, phase: str) -> bool:
+    """Whether a canary is in a phase, or past it."""
+    order = ("Starting", "Trying", "Promoting", "Ending")
+    now = trial_of(deployments, name).get("phase")
+    if now is None:
+        return bool(deployments.get(name)["status"].get("servedVersion") == "v2")
+    return order.index(now) >= order.index(phase)
