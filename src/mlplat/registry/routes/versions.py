@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import RequestError
-from mlplat.registry import catalogue, changes, lookup
-from mlplat.registry.answers import answer, sentence
+from mlplat.registry import changes, encoded, lookup
+from mlplat.registry.answers import JSONAnswer, answer, sentence
 from mlplat.registry.audit import Author
 from mlplat.registry.bodies import Deletion, NewVersion, Page, Version, VersionDetail, VersionPatch
 from mlplat.registry.edge import BODY_BYTES, too_large
@@ -64,7 +64,7 @@ def version_routes(service: Service) -> APIRouter:
         author.caller.require_sight(name)
         wanted: dict[str, Any] = {"sort": sort, "task": task, "recipe": recipe, "tags": tag, "conditions": metric}
         with service.database.read() as connection:
-            return answer(catalogue.list_versions(connection, name, part, **wanted))
+            return JSONAnswer(encoded.list_versions(connection, name, part, **wanted))
 
     @routes.post(
         "",
@@ -96,7 +96,7 @@ def version_routes(service: Service) -> APIRouter:
     def get(author: Asking, name: ModelName, version: VersionName) -> Response:
         """One version, with all that its manifest says but for samples and baseline."""
         author.caller.require_sight(name)
-        return answer(lookup.version(service, name, version))
+        return JSONAnswer(lookup.encoded_version(service, name, version))
 
     @routes.patch("/{version}", response_model=VersionDetail, responses=errors(403, 404))
     def patch(author: Asking, name: ModelName, version: VersionName, asked: VersionPatch) -> Response:
