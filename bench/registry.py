@@ -1,11 +1,11 @@
 """The registry over a full PostgreSQL: how long a list, a search and a version take, against the query that answers them.
 
 5,000 models with 50,000 versions, one of the models with 2,000 of them. Each question is asked over HTTP of a registry as users
-start it, and its SQL is asked by psycopg of the same database, both from this process, in turn, round by round. The SQL is
-recorded from the registry's own code: the first statement of the question, which fetches the rows of the page. Exit 0 if
-every p99 is within its goal.
+start it, and its SQL is asked by psycopg of the same database, both from this process on one core, by as many clients, in
+turn, round by round. The SQL is recorded from the registry's own code, and fetches all that the page shows. Exit 0 if every
+p99, the median of the rounds, is within its goal.
 
-    python bench/registry.py                 5 minutes
+    python bench/registry.py                 3 minutes
     python bench/registry.py --quick         1 minute
 """
 
@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `bench`, when this file is run by its path
@@ -73,11 +74,13 @@ class Times:
 
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
+    answers: int = 0
 
-    def add(self, p50: float, p99: float) -> None:
+    def add(self, p50: float, p99: float, answers: int) -> None:
         """Note a round."""
         self.p50.append(p50)
         self.p99.append(p99)
+        self.answers += answers
 
 
 def name_of(number: int) -> str:
@@ -219,7 +222,7 @@ def kinds(database: Database) -> list[Kind]:
     def made(
         name: str, drawn_: Sequence[Any], path: Callable[[Any], str], asked: Callable[[Connection, Any], Any]
     ) -> Kind:
-        return Kind(name, [path(one) for one in drawn_], [first_statement(database, asked, one) for one in drawn_])
+        return Kind(name, [path(one) for one in drawn_], [only_statement(database, asked, one) for one in drawn_])
 
     wanted = [(f"accuracy>={floor / 1000}", "-metric:roc_auc") for floor in drawn.sample(range(1000), QUESTIONS)]
     chosen = [(names[drawn.randrange(MODELS)], f"v{drawn.randint(1, 9)}") for _ in range(QUESTIONS)]
@@ -266,8 +269,8 @@ def kinds(database: Database) -> list[Kind]:
     ]
 
 
-def first_statement(database: Database, asked: Callable[[Connection, Any], Any], one: Any) -> tuple[str, Any]:
-    """The first statement of a question and its parameters, as the driver gets them."""
+def only_statement(database: Database, asked: Callable[[Connection, Any], Any], one: Any) -> tuple[str, Any]:
+    """The one statement of a question and its parameters, as the driver gets them."""
     seen: list[tuple[str, Any]] = []
 
     def note(*args: Any) -> None:
@@ -279,7 +282,8 @@ def first_statement(database: Database, asked: Callable[[Connection, Any], Any],
             asked(connection, one)
     finally:
         event.remove(database.engine, "before_cursor_execute", note)
-    return seen[0]
+    (statement,) = seen
+    return statement
 
 
 def asking(path: str) -> bytes:
@@ -287,8 +291,8 @@ def asking(path: str) -> bytes:
     return get(path).replace(b"\r\n\r\n", f"\r\nX-API-Key: {KEY}\r\n\r\n".encode())
 
 
-def query(url: str, statements: list[tuple[str, Any]], connections: int, seconds: float) -> tuple[float, float]:
-    """p50 and p99 in milliseconds of statements that so many connections ask and read, each one after the other."""
+def query(url: str, statements: list[tuple[str, Any]], connections: int, seconds: float) -> tuple[float, float, int]:
+    """p50 and p99 in milliseconds, and the number, of statements that so many connections ask and read, each one after the other."""
     spent: list[int] = []
 
     def keep_asking(offset: int) -> None:
@@ -310,7 +314,7 @@ def query(url: str, statements: list[tuple[str, Any]], connections: int, seconds
     for each in threads:
         each.join()
     spent.sort()
-    return spent[len(spent) // 2] / 1e6, spent[int(len(spent) * 0.99)] / 1e6
+    return spent[len(spent) // 2] / 1e6, spent[int(len(spent) * 0.99)] / 1e6, len(spent)
 
 
 def measure(
@@ -326,7 +330,7 @@ def measure(
                 ours, theirs = results.setdefault((kind.name, connections), (Times(), Times()))
                 with Client(server.port, requests, lengths, connections) as client:
                     one = client.run(seconds, server)
-                ours.add(one.p50, math.inf if one.p99 is None else one.p99)  # too few answers came for it
+                ours.add(one.p50, math.inf if one.p99 is None else one.p99, one.answers)  # too few answers came for it
                 theirs.add(*query(url, kind.statements, connections, seconds))
                 say(
                     f"round {number + 1}, {kind.name}, {connections} at a time: registry p50 {ours.p50[-1]:.2f}, p99 "
@@ -338,17 +342,22 @@ def measure(
 
 def render(results: dict[tuple[str, int], tuple[Times, Times]]) -> Iterator[str]:
     """The table."""
-    yield "| question | at a time | registry p50, p99 ms | query p50, p99 ms | ratio p50 | ratio p99 (each round) | met |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    yield "| question | at a time | answers | registry p50, p99 ms | query p50, p99 ms | ratio p50 | ratio p99 (each round) | met |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for (name, connections), (ours, theirs) in results.items():
         each = [mine / its for mine, its in zip(ours.p99, theirs.p99, strict=True)]
-        p99 = min(ours.p99) / min(theirs.p99)
         rounds = ", ".join(f"{one:.1f}" for one in each)
         yield (
-            f"| {name} | {connections} | {min(ours.p50):.2f}, {min(ours.p99):.2f} | "
-            f"{min(theirs.p50):.2f}, {min(theirs.p99):.2f} | {min(ours.p50) / min(theirs.p50):.1f} | "
-            f"**{p99:.1f}** ({rounds}) | {'yes' if p99 <= GOAL else 'no'} |"
+            f"| {name} | {connections} | {ours.answers:,}, {theirs.answers:,} | {median(ours.p50):.2f}, "
+            f"{median(ours.p99):.2f} | {median(theirs.p50):.2f}, {median(theirs.p99):.2f} | "
+            f"{median(ours.p50) / median(theirs.p50):.1f} | **{median(each):.1f}** ({rounds}) | "
+            f"{'yes' if is_met(ours, theirs) else 'no'} |"
         )
+
+
+def is_met(ours: Times, theirs: Times) -> bool:
+    """Whether the median of the rounds' ratios is within the goal."""
+    return median(mine / its for mine, its in zip(ours.p99, theirs.p99, strict=True)) <= GOAL
 
 
 def say(text: str) -> None:
@@ -359,7 +368,7 @@ def say(text: str) -> None:
 def main() -> int:
     """Measure; 0 if every goal was met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", metavar="SUBSTRING", default="", help="kinds with this in their name")
     parser.add_argument("--quick", action="store_true", help="one round of one second")
@@ -397,7 +406,7 @@ def main() -> int:
         results = measure(server, uri, found, rounds, seconds)
         print("\n".join(render(results)))
         say(f"the registry takes {server.memory():.0f} MiB; load of the machine at the end: {os.getloadavg()[0]:.1f}")
-    return 0 if all(min(ours.p99) <= GOAL * min(theirs.p99) for ours, theirs in results.values()) else 1
+    return 0 if all(is_met(ours, theirs) for ours, theirs in results.values()) else 1
 
 
 BEGAN = time.perf_counter()

@@ -15,6 +15,7 @@ from mlplat.registry.answers import on_failure, on_gone, on_http_error, on_inval
 from mlplat.registry.edge import OPEN_PATHS, Edge
 from mlplat.registry.routes import all_routes
 from mlplat.registry.service import Service
+from mlplat.registry.shortcut import Shortcut
 from mlplat.registry.ui.errors import shown
 from mlplat.registry.ui.routes import page_routes
 from mlplat.registry.upkeep import Upkeep
@@ -53,8 +54,10 @@ def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
             Exception: shown(on_failure),
         },
     )
-    for routes in (*all_routes(service), *page_routes(service)):
+    of_service = all_routes(service)
+    for routes in (*of_service, *page_routes(service)):
         app.include_router(routes)
+    app.add_middleware(Shortcut, routes=[route for routes in of_service for route in routes.routes])
     app.add_middleware(Edge, service=service)
     generated = app.openapi
 
