@@ -13,9 +13,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mlplat.bundle import names
 from mlplat.errors import MlplatError
 from mlplat.registry.answers import on_mlplat_error
+from mlplat.registry.keyset import Slice
 
-PATHS = frozenset({"/models/{name}", "/models/{name}/versions/{version}"})
-"""Their routes take who asks and names, and make their own answer."""
+PATHS: dict[str, dict[str, Any]] = {
+    "/models": {"part": Slice()},
+    "/models/{name}": {},
+    "/models/{name}/versions": {"part": Slice()},
+    "/models/{name}/versions/{version}": {},
+}
+"""Their routes take who asks and names, make their own answer, and need this if the request has no query."""
 
 
 class Shortcut:
@@ -35,15 +41,15 @@ class Shortcut:
             for pattern, route in self._routes:
                 match = pattern.match(scope["path"])
                 if match is not None and all(map(names.is_valid, match.groups())):
-                    await _answer(route, match.groupdict(), scope, receive, send)
+                    await _answer(route, match.groupdict() | PATHS[route.path], scope, receive, send)
                     return
         await self._app(scope, receive, send)
 
 
-async def _answer(route: APIRoute, named: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(route: APIRoute, given: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
     scope["route"] = route  # for the metrics
     try:
-        response = await to_thread.run_sync(partial(route.endpoint, scope["state"]["author"], **named))
+        response = await to_thread.run_sync(partial(route.endpoint, scope["state"]["author"], **given))
     except MlplatError as error:
         response = await on_mlplat_error(Request(scope), error)
     await response(scope, receive, send)
