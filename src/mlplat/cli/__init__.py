@@ -1,5 +1,5 @@
 """The command line: reads settings, calls one process, prints what came back."""
 
-from mlplat.cli.main import main
+from mlplat.cli.main import main, start
 
-__all__ = ["main"]
+__all__ = ["main", "start"]

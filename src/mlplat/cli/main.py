@@ -1,5 +1,7 @@
 """`mlplat`: its commands, and the one place where errors become a line on stderr and an exit code."""
 
+import atexit
+import contextlib
 import os
 import signal
 import sys
@@ -18,8 +20,25 @@ SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a process."""
 
 
+def start() -> NoReturn:
+    """Run the command that the process was started with, and end the process.
+
+    Python does not take itself apart first: a thread of Arrow's that still lets go of a buffer would then abort the process
+    (exit code 134), and nobody waits for a store that does not answer.
+    """
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else Exit.DONE
+    atexit._run_exitfuncs()  # noqa: SLF001 - what others want done in any case
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads, or it is closed
+            stream.flush()
+    os._exit(code)
+
+
 def main() -> NoReturn:
-    """Run the command that the process was started with, and end it with its exit code."""
+    """Run the command that the process was started with, and exit with its code."""
     signal.signal(signal.SIGTERM, _end)  # `serve` replaces it as soon as it listens
     try:
         app()

@@ -11,6 +11,7 @@ from pydantic import Field
 from mlplat.cli.app import app
 from mlplat.cli.options import command, group, validate
 from mlplat.cli.show import ListSettings, print_json, print_rows
+from mlplat.errors import CorruptError
 from mlplat.settings import DatabaseSettings, RegistrySettings
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ def reindex(settings: DatabaseSettings) -> None:
     with _database(settings) as database:
         total = index_store(database, open_object_store(settings.store, create=False), again=True, told=tell)
     typer.echo(f"{total.models} models: {total.versions} new versions, {total.unreadable} cannot be read")
+    if total.unreadable:
+        raise CorruptError(
+            f"{total.unreadable} objects of the store cannot be read; all else is in the catalogue.",
+            hint="The log names them: restore them, or delete them.",
+        )
 
 
 @command(keys, NewKeySettings, name="create")

@@ -20,7 +20,7 @@ def serve(settings: ServeSettings) -> None:
     repeated. A version that is not there yet is waited for. On SIGTERM it serves on for --drain-seconds, then
     finishes what is in flight.
     """
-    from mlplat.serve.run import leave, run
+    from mlplat.serve.run import run
 
     if settings.api_keys is None and os.environ.get(API_KEYS) == "":
         raise UsageError(f"{API_KEYS} is set and empty.", hint="Give a key, or unset it to let everyone in.")
@@ -29,4 +29,3 @@ def serve(settings: ServeSettings) -> None:
     else:
         with FirstTraining(settings, settings.train):
             run(settings)
-    leave()

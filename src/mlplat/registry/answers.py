@@ -56,7 +56,8 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, MlplatError):
         return error_response(error.__cause__)
     if error.status_code == 400:  # the framework's only one
-        return error_response(RequestError("The body is not JSON in UTF-8."))
+        is_form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+        return error_response(RequestError(f"The body is not {'a form' if is_form else 'JSON in UTF-8'}."))
     text = {
         404: f"There is nothing at {request.url.path[:200]}; see /docs.",
         405: f"{request.method[:20]} is not allowed at {request.url.path[:200]}; see /docs.",

@@ -114,7 +114,7 @@ class Model(BaseModel):
 
 
 class Version(BaseModel):
-    """A version, as lists show it."""
+    """A version, as lists show it; `cut` names what is too long for a list, and is in the version's detail."""
 
     model: str
     version: str
@@ -130,6 +130,7 @@ class Version(BaseModel):
     tags: dict[str, str]
     aliases: list[str]
     bytes: int
+    cut: list[Literal["params", "metrics"]] = []
 
 
 class VersionDetail(Version):

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from mlplat.registry import encoded
 from mlplat.registry.bodies import AliasMove, Model, Page, Version, VersionDetail
+from mlplat.registry.entries import CUT
 from mlplat.registry.keyset import Slice, Sort, page
 from mlplat.registry.tables import aliases, models, moves, versions
 
@@ -66,10 +67,10 @@ def list_moves_of(connection: Connection, model: str, version: str, limit: int) 
 
 
 def metrics_of(connection: Connection, model: str, named: Iterable[str]) -> dict[str, dict[str, float]]:
-    """The metrics of those of the named versions of a model that exist."""
+    """The metrics of those of the named versions of a model that exist, as lists show them."""
     asked = models.c.name == model, versions.c.version.in_(list(named))
     query = select(versions.c.version, versions.c.metrics).join(models).where(*asked)
-    return {row.version: row.metrics for row in connection.execute(query)}
+    return {row.version: {} if row.metrics == CUT else row.metrics for row in connection.execute(query)}
 
 
 def _moves(model: str) -> Select[Any]:

@@ -1,6 +1,6 @@
 """Writes: first to the store, which is the truth, then to the catalogue, with a line in the audit log."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,12 @@ from mlplat.store import keys, tombstones
 from mlplat.store.aliases import AliasLog, utc_now
 from mlplat.store.seal import seal
 
+Made = Callable[[Connection, VersionDetail, bool], None]
+"""Is given a version and whether it is new, in the transaction that made its row."""
 
-def create_model(service: Service, author: Author, asked: NewModel) -> Model:
-    """Make a model without versions. Raises ConflictError if it exists."""
+
+def create_model(service: Service, author: Author, asked: NewModel, made: Callable[[Connection, Model], None]) -> None:
+    """Make a model without versions, and give it to `made` in the same transaction. Raises ConflictError if it exists."""
     now = utc_now()
     row = {**asked.model_dump(), "created_at": now, "updated_at": now, "versions": 0}
     try:
@@ -30,9 +33,9 @@ def create_model(service: Service, author: Author, asked: NewModel) -> Model:
             rows.set_model_tags(connection, model_id, asked.tags)
             rows.set_terms(connection, model_id)
             author.note(connection, "model.create", model=asked.name, after=asked.model_dump(exclude_none=True))
+            made(connection, Model(**row, latest=None, aliases={}))
     except sql.IntegrityError as error:
         raise ConflictError(f"There is a model {asked.name!r} already.") from error
-    return lookup.model(service, asked.name)
 
 
 def patch_model(service: Service, author: Author, name: str, asked: ModelPatch) -> Model:
@@ -53,7 +56,7 @@ def patch_model(service: Service, author: Author, name: str, asked: ModelPatch) 
 
 
 def delete_model(service: Service, author: Author, name: str, reason: str) -> None:
-    """Delete a model with all its versions, each of which leaves a tombstone.
+    """Delete a model with all its versions, each of which leaves a tombstone; what is published meanwhile stays.
 
     Raises:
         NotFoundError: if there is none.
@@ -65,12 +68,19 @@ def delete_model(service: Service, author: Author, name: str, reason: str) -> No
         if move.version in there:
             raise ConflictError(
                 f"The alias {alias!r} names {move.version!r} of {name!r}; nothing was deleted.",
-                hint="A model that an alias names is in use.",
+                hint=f"What an alias names is in use; an admin ends one by DELETE /models/{name}/aliases/{alias}.",
             )
     for version in there:
         service.store.delete(name, version, by=author.caller.name, reason=reason)
     with service.database.write() as connection:
-        connection.execute(delete(models).where(models.c.name == name))
+        model_id = _locked(connection, name)
+        left = service.store.versions(name)  # others may have published meanwhile
+        gone = versions.c.model_id == model_id, versions.c.version.not_in(left)
+        rows.remove_versions(
+            connection, model_id, connection.scalars(select(versions.c.version).where(*gone)), utc_now()
+        )
+        if not left:
+            connection.execute(delete(models).where(models.c.id == model_id))
         note = {"reason": reason, "versions": there}
         author.note(connection, "model.delete", model=name, before=before.model_dump(mode="json"), after=note)
 
@@ -93,21 +103,23 @@ def check_new(service: Service, manifest: Manifest, model: str) -> None:
         )
 
 
-def publish(
-    service: Service, author: Author, manifest: Manifest, files: Mapping[str, Path]
-) -> tuple[VersionDetail, bool]:
-    """Write a version that was received into the store; the version, and whether it is new there.
+def publish(service: Service, author: Author, manifest: Manifest, files: Mapping[str, Path], made: Made) -> None:
+    """Write a version that was received into the store; `made` is told whether it is new there.
 
     Raises:
         ConflictError: if another one of that name is there, or was deleted.
     """
     there = service.store.objects.size(keys.manifest(manifest.model, manifest.version)) is not None
     service.store.publish(manifest, files)
-    return _indexed(service, author, manifest.model, manifest.version, received=True), not there
+
+    def done(connection: Connection, version: VersionDetail, _: bool) -> None:
+        made(connection, version, not there)
+
+    _index(service, author, manifest.model, manifest.version, done, received=True)
 
 
-def adopt(service: Service, author: Author, model: str, version: str) -> tuple[VersionDetail, bool]:
-    """Take a version that is in the store into the catalogue, verified; the version, and whether it was not known.
+def adopt(service: Service, author: Author, model: str, version: str, made: Made) -> None:
+    """Take a version that is in the store into the catalogue, verified; `made` is told whether it was not known.
 
     Raises:
         NotFoundError: if the store has none of that name.
@@ -116,9 +128,7 @@ def adopt(service: Service, author: Author, model: str, version: str) -> tuple[V
     if service.store.objects.size(keys.manifest(model, version)) is None:
         raise lookup.no_version(service, model, version)
     service.store.verify(model, version)
-    with service.database.read() as connection:
-        known = catalogue.get_version(connection, model, version) is not None
-    return _indexed(service, author, model, version), not known
+    _index(service, author, model, version, made)
 
 
 def patch_version(service: Service, author: Author, model: str, version: str, asked: VersionPatch) -> VersionDetail:
@@ -190,29 +200,51 @@ def move_alias(
 
 def keep_alias(service: Service, author: Author, model: str, alias: str, reason: str) -> AliasMove:
     """Say in the history of an alias why it is not moved. Raises NotFoundError if it does not exist."""
-    before = lookup.alias(service, model, alias)
+    lookup.alias(service, model, alias)
+    before = service.store.alias(model, alias)
     service.store.stay(model, alias, reason=reason, by=author.caller.name)
     indexing.find_alias(service.database, service.store, model, alias)
+    found = lookup.alias(service, model, alias)
+    if found.number != before.number:  # else the last entry says so already
+        with service.database.write() as connection:
+            was = {"version": before.version, "number": before.number}
+            author.note(connection, "alias.stay", model=model, target=alias, before=was, after={"reason": reason})
+    return found
+
+
+def end_alias(service: Service, author: Author, model: str, alias: str, reason: str) -> None:
+    """Let an alias be none any more, so that what it named may be deleted; its last move stays in the audit log.
+
+    Raises:
+        NotFoundError: if it does not exist.
+    """
+    before = lookup.alias(service, model, alias)
+    ended = service.store.end(model, alias)
     with service.database.write() as connection:
-        was = {"version": before.version, "number": before.number}
-        author.note(connection, "alias.stay", model=model, target=alias, before=was, after={"reason": reason})
-    return lookup.alias(service, model, alias)
+        rows.remove_moves(connection, _locked(connection, model), alias, ended)
+        was = before.model_dump(mode="json")
+        author.note(connection, "alias.end", model=model, target=alias, before=was, after={"reason": reason})
 
 
-def _indexed(service: Service, author: Author, model: str, version: str, *, received: bool = False) -> VersionDetail:
+def _index(service: Service, author: Author, model: str, version: str, made: Made, *, received: bool = False) -> None:
     """Take a version into the catalogue. One that was `received` here is noted even if a sync was faster to find it."""
     entry = read_entry(service.store, model, version)
     with service.database.write() as connection:
         model_id = rows.make_model(connection, model, entry.published_at)
+        if service.store.objects.size(keys.manifest(model, version)) is None:  # deleted before its row was made
+            raise lookup.no_version(service, model, version)
         known = not rows.put_version(connection, model_id, entry, by=author.caller.name)
         if received and known and not is_noted(connection, "version.create", model, version):
             its = versions.c.model_id == model_id, versions.c.version == version
             connection.execute(update(versions).where(*its).values(by=short(author.caller.name, TAG)))
             known = False
         if not known:
-            note: dict[str, Any] = {"sha256": entry.sha256, "bytes": entry.row()["bytes"]}
+            note: dict[str, Any] = {"sha256": entry.sha256, "bytes": entry.size}
             author.note(connection, "version.create", model=model, target=version, after=note)
-    return lookup.version(service, model, version)
+        found = catalogue.get_version(connection, model, version)
+        if found is None:  # pragma: no cover - its row was made in this transaction
+            raise lookup.no_version(service, model, version)
+        made(connection, found, not known)
 
 
 def _locked(connection: Connection, model: str) -> int:

@@ -11,9 +11,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlplat.errors import MlplatError, OverloadedError, RequestError
-from mlplat.registry.access import forbidden
 from mlplat.registry.answers import error_response
 from mlplat.registry.audit import Author
+from mlplat.registry.protocol import UPLOAD
 from mlplat.registry.service import Service
 from mlplat.registry.ui import errors, forgery, visits
 from mlplat.registry.ui.paths import is_page, is_static
@@ -87,11 +87,13 @@ class Edge:
         if not self._service.prepared.is_set():
             raise OverloadedError("The registry has not reached its database yet.", retry_after=2)
         known = await self._known(scope, headers, request_id)
-        if scope["method"] not in SAFE and headers.get(b"sec-fetch-site", b"none") not in {b"same-origin", b"none"}:
-            raise forbidden("A page of another site may not change anything here.")
+        if scope["method"] not in SAFE:
+            forgery.refuse_foreign(headers)
         limit = self._limit(scope)
         if (length := headers.get(b"content-length", b"0")).isdigit() and int(length[:20]) > limit:
             raise too_large(limit)
+        if _is_upload(scope):
+            known[UPLOAD] = limit
         scope["state"] = {**scope.get("state", {}), **known}
 
     async def _known(self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str) -> dict[str, object]:
@@ -109,8 +111,7 @@ class Edge:
 
     def _limit(self, scope: Scope) -> int:
         """What the body may have; the one route that takes uploads holds other bodies to `BODY_BYTES` itself."""
-        is_upload = scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]) is not None
-        return self._service.max_upload_bytes if is_upload else BODY_BYTES
+        return self._service.max_upload_bytes if _is_upload(scope) else BODY_BYTES
 
 
 class _Body:
@@ -142,6 +143,10 @@ class _Body:
 def too_large(limit: int) -> RequestError:
     """The error of a body that is too large."""
     return RequestError(f"The body is larger than {limit} bytes.", status=413, code="body_too_large")
+
+
+def _is_upload(scope: Scope) -> bool:
+    return scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]) is not None
 
 
 def _is_way_in(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:

@@ -23,12 +23,15 @@ from sqlalchemy import (
 from mlplat.errors import NotFoundError, RequestError
 from mlplat.registry import cursors, filters, terms
 from mlplat.registry.columns import moment
+from mlplat.registry.entries import CUT, LISTED_PARTS
 from mlplat.registry.keyset import Slice, Sort, behind, ordered
 from mlplat.registry.statements import Statement, Where
 from mlplat.registry.tables import METRIC, aliases, metrics, model_tags, models, version_tags, versions
 
 MOST_WORDS = 16
 EMPTY = b'{"items":[],"next":null}'
+NOTHING = msgspec.Raw(b"{}")
+CUT_JSON = json.dumps(CUT)
 
 MODEL_SORTS = {
     "name": (models.c.name, str),
@@ -122,6 +125,7 @@ class VersionRow(msgspec.Struct):
     tags: msgspec.Raw
     aliases: list[str]
     bytes: int
+    cut: list[str]
 
 
 def list_models(
@@ -217,7 +221,8 @@ def get_version(connection: Connection, model: str, version: str) -> bytes | Non
         return None
     sha256, facts, card = rows[0][-3:]
     parts = msgspec.json.decode(_json(facts), type=dict[str, msgspec.Raw])
-    return msgspec.json.encode({**msgspec.structs.asdict(_version(rows[0])), "sha256": sha256, **parts, "card": card})
+    listed = msgspec.structs.asdict(_version(rows[0]))
+    return msgspec.json.encode({**listed, "cut": [], "sha256": sha256, **parts, "card": card})
 
 
 def _page(  # noqa: PLR0917
@@ -268,12 +273,28 @@ def _model(row: tuple[Any, ...]) -> ModelRow:
 
 def _version(row: tuple[Any, ...]) -> VersionRow:
     model, version, created, published, by, task, recipe, params, runtime, rows, measured, tags, named, size = row[:14]
-    names = sorted(named.split(" ")) if named else []
-    made, came = moment(created), moment(published)
-    texts = _json(params), _json(measured), _json(tags)
+    long = [name for name, text in zip(LISTED_PARTS, (params, measured), strict=True) if text == CUT_JSON]
     return VersionRow(
-        model, version, made, came, by, task, recipe, texts[0], runtime, rows, texts[1], texts[2], names, size
+        model,
+        version,
+        moment(created),
+        moment(published),
+        by,
+        task,
+        recipe,
+        _listed(params),
+        runtime,
+        rows,
+        _listed(measured),
+        _json(tags),
+        sorted(named.split(" ")) if named else [],
+        size,
+        long,
     )
+
+
+def _listed(text: str) -> msgspec.Raw:
+    return NOTHING if text == CUT_JSON else _json(text)
 
 
 def _json(text: str) -> msgspec.Raw:

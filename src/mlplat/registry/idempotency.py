@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy import exc as sql
 
-from mlplat.errors import RequestError
+from mlplat.errors import ConflictError, RequestError
 from mlplat.registry.database import Database, DatabaseError
 from mlplat.registry.tables import idempotency
 from mlplat.store.aliases import utc_now
@@ -33,7 +33,11 @@ class Answer:
     repeated: bool = False
 
 
-def once(database: Database, who: str, key: str | None, request: bytes, act: Callable[[], Answer]) -> Answer:
+Keep = Callable[[Connection, Answer], None]
+"""Takes the answer, in the transaction of what is answered: neither is ever there without the other."""
+
+
+def once(database: Database, who: str, key: str | None, request: bytes, act: Callable[[Keep], None]) -> Answer:
     """Do something once for each key of a caller.
 
     Args:
@@ -41,28 +45,50 @@ def once(database: Database, who: str, key: str | None, request: bytes, act: Cal
         who: the caller; its keys are its own.
         key: the header's value; None if there is none, and then nothing is remembered.
         request: what is asked for: the same with the same key.
-        act: does it. If it raises, nothing is remembered.
+        act: does it, and gives the answer away. If it raises before that is committed, nothing is remembered.
 
     Raises:
         RequestError: 422 if the key was used for something else, or is none; 409 while the first request is at work.
     """
+    answers: list[Answer] = []
     if key is None:
-        return act()
+        act(lambda _, answer: answers.append(answer))
+        return answers[0]
     if FORM.fullmatch(key) is None:
         raise RequestError("Idempotency-Key: expected 1 to 255 characters of ASCII without blanks.")
     found = _begin(database, who, key, hashlib.sha256(request).hexdigest())
     if found is not None:
         return found
-    try:
-        answer = act()
-    except BaseException:
-        with suppress(DatabaseError), database.write() as connection:
-            connection.execute(delete(idempotency).where(*_its(who, key)))
-        raise
-    with database.write() as connection:
+
+    def keep(connection: Connection, answer: Answer) -> None:
         done = {"status": answer.status, "answer": answer.body}
         connection.execute(update(idempotency).where(*_its(who, key)).values(**done))
-    return answer
+        answers.append(answer)
+
+    try:
+        act(keep)
+    except ConflictError:
+        done = _answered(database, who, key)  # by the request whose place this one took, and which went on
+        if done is None:
+            _forget(database, who, key)
+            raise
+        return done
+    except BaseException:
+        _forget(database, who, key)
+        raise
+    return answers[0]
+
+
+def _answered(database: Database, who: str, key: str) -> Answer | None:
+    with database.read() as connection:
+        row = connection.execute(select(idempotency).where(*_its(who, key))).one_or_none()
+    return None if row is None or row.status is None else Answer(row.status, row.answer or "", repeated=True)
+
+
+def _forget(database: Database, who: str, key: str) -> None:
+    """Forget a request that has no answer."""
+    with suppress(DatabaseError), database.write() as connection:
+        connection.execute(delete(idempotency).where(*_its(who, key), idempotency.c.status.is_(None)))
 
 
 def forget_old(database: Database, now: datetime) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from mlplat import logs
 from mlplat.bundle import names
-from mlplat.errors import ConflictError, CorruptError, NotFoundError, SchemaError
+from mlplat.errors import ConflictError, CorruptError, NotFoundError, RequestError, SchemaError
 from mlplat.registry import rows
 from mlplat.registry.database import Database
 from mlplat.registry.entries import Entry, read_entry
@@ -26,6 +26,9 @@ LOCK = 6_872_341
 
 BATCH = 20
 """Versions, or moves, that are read from the store and then written in one transaction."""
+
+BATCH_BYTES = 4 << 20
+"""What the manifests of such a batch may have together, if it is more than one."""
 
 
 @dataclass
@@ -123,7 +126,11 @@ def index_store(
         logs.get().error("store_is_empty", store=store.url, models=len(known))
         return total
     for model in sorted(found | known):
-        changes = index_model(database, store, model, again=again)
+        try:
+            changes = index_model(database, store, model, again=again)
+        except (CorruptError, RequestError) as error:  # what only PostgreSQL refuses is a RequestError
+            logs.get().warning("model_unreadable", model=model, reason=str(error))
+            changes = Changes(unreadable=1)
         total.add(changes)
         if told is not None:
             told(model, changes)
@@ -133,11 +140,12 @@ def index_store(
 def index_model(database: Database, store: ObjectStore, model: str, *, again: bool = False) -> Changes:
     """Bring one model up to date, and finish deletions that were killed half-way."""
     there = _held(store, model)
-    _finish(store, model, there)
+    changes = Changes()
+    _finish(store, model, there, changes)
+    changes.models = bool(there.versions)
     known = _known(database, model)
-    changes = Changes(models=bool(there.versions))
     wanted = there.versions if again else there.versions - known.versions
-    for batch in _batches(_entries(store, model, sorted(wanted, key=keys.natural), changes)):
+    for batch in _light(_entries(store, model, sorted(wanted, key=keys.natural), changes)):
         with database.write() as connection:
             model_id = rows.make_model(connection, model, min(entry.published_at for entry in batch))
             changes.versions += sum([rows.put_version(connection, model_id, entry) for entry in batch])
@@ -219,11 +227,15 @@ def _id_of(connection: Connection, model: str) -> int | None:
     return found
 
 
-def _finish(store: ObjectStore, model: str, held: _Held) -> None:
+def _finish(store: ObjectStore, model: str, held: _Held, changes: Changes) -> None:
     for version in held.versions & held.tombstones:
         try:
             store.delete(model, version, by="registry", reason="")
         except ConflictError:  # an alias names it: it stays, and its tombstone is gone now
+            continue
+        except CorruptError as error:
+            changes.unreadable += 1
+            logs.get().warning("deletion_unreadable", model=model, version=version, reason=str(error))
             continue
         held.versions.discard(version)
 
@@ -248,6 +260,19 @@ def _readable(log: AliasLog, numbers: list[int], changes: Changes) -> Iterator[M
         except CorruptError as error:
             changes.unreadable += 1
             logs.get().warning("move_unreadable", model=log.model, alias=log.alias, number=number, reason=str(error))
+
+
+def _light(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    """Batches that are small in memory, too."""
+    batch: list[Entry] = []
+    for entry in entries:
+        if len(batch) == BATCH or sum(each.bytes for each in batch) + entry.bytes > BATCH_BYTES:
+            if batch:
+                yield batch
+            batch = []
+        batch.append(entry)
+    if batch:
+        yield batch
 
 
 def _batches(items: Iterator[T]) -> Iterator[list[T]]:

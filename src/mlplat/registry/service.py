@@ -12,7 +12,7 @@ from mlplat.store import ObjectStore
 
 @dataclass
 class Condition:
-    """How the store was when it was last looked at: `ok`, or what is wrong."""
+    """How the store was when it was last looked at: `ok` or `away`; anyone may see it."""
 
     store: str = "not looked at yet"
 

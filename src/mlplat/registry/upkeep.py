@@ -78,11 +78,11 @@ class Upkeep:
     def _look(self) -> None:
         try:
             self._service.store.objects.size("ready")
-            state = "ok"
+            state, reason = "ok", ""
         except MlplatError as error:
-            state = str(error)
+            state, reason = "away", str(error)
         if state != self._service.condition.store:
-            logs.get().info("store_looked_at", state=state)
+            logs.get().info("store_looked_at", state=state, reason=reason)
             self._service.condition.store = state
 
     def _sync(self) -> None:

@@ -6,8 +6,8 @@ Nothing is unpickled, and nothing is kept unless it is just what the manifest sa
 import hashlib
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, BinaryIO
@@ -16,19 +16,65 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from mlplat.bundle.manifest import FileEntry, Manifest, parse
-from mlplat.errors import RequestError, SchemaError
+from mlplat.errors import OverloadedError, RequestError, SchemaError
 from mlplat.objects.files import explain
 from mlplat.store.seal import SEAL, is_sealed
 
 MANIFEST = "manifest"
 MANIFEST_BYTES = 16 << 20
+HEAVY_BYTES = 1 << 20
+"""A larger manifest takes so much memory that only few are received at a time."""
+
 MOST_FILES = 1000
 PREFIX = "mlplat-upload-"
 STALE_SECONDS = 86_400
 """A folder that is so old is of an upload that was killed."""
 
+ROOM_AFTER = 10
+"""After so many seconds another upload may have made room."""
+
 ENCODINGS = {"", "binary", "8bit", "7bit"}
 """Content-Transfer-Encoding: what leaves the bytes as they are."""
+
+
+class Room:
+    """The space for uploads; what was announced and has not arrived yet counts as used.
+
+    Args:
+        folder: of the uploads.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._announced = 0
+
+    @contextmanager
+    def reserve(self, size: int) -> Iterator[Callable[[int], None]]:
+        """Keep space for an upload, which says by what is yielded how many bytes of it arrived.
+
+        Raises:
+            OverloadedError: if there is not so much.
+            StoreError: if the folder is gone.
+        """
+        try:
+            free = shutil.disk_usage(self._folder).free - self._announced
+        except OSError as error:
+            raise explain(error, "read", str(self._folder)) from error
+        if size > free:
+            raise OverloadedError("There is no room for this upload beside others now.", retry_after=ROOM_AFTER)
+        left = size
+        self._announced += size
+
+        def arrived(number: int) -> None:
+            nonlocal left
+            some = min(number, left)
+            left -= some
+            self._announced -= some
+
+        try:
+            yield arrived
+        finally:
+            self._announced -= left
 
 
 class Upload:
@@ -50,6 +96,7 @@ class Upload:
             raise _refused("Content-Type: expected multipart/form-data with a boundary.")
         self.manifest: Manifest | None = None
         self.files: dict[str, Path] = {}
+        self.is_heavy = False
         self._admit = admit
         self._headers: dict[bytes, bytes] = {}
         self._field = self._value = b""
@@ -149,6 +196,7 @@ class Upload:
                 f"The manifest is larger than {MANIFEST_BYTES} bytes.", status=413, code="body_too_large"
             )
         self._text += data[start:end]
+        self.is_heavy = len(self._text) > HEAVY_BYTES
 
     def _end(self) -> None:
         if self._part is not None:

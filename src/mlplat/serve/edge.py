@@ -42,7 +42,7 @@ class Edge:
 
         headers = dict(scope["headers"])
         try:
-            if scope["path"] in OPEN_PATHS or not self._keys.required or self._keys.accepts(sent_key(headers)):
+            if scope["path"] in OPEN_PATHS or self._keys.accepts(sent_key(headers)):
                 await self._app(scope, receive, send_noting)
             else:
                 refusal = error_response(unauthorized(), scope["path"])

@@ -1,11 +1,9 @@
 """The serving process: a socket, a server that drains, and everything it needs, put together."""
 
 import asyncio
-import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +16,6 @@ import uvicorn
 
 from mlplat import logs
 from mlplat.bundle import names
-from mlplat.errors import Exit
 from mlplat.metrics import ServeMetrics
 from mlplat.serve.accesslog import AccessLog
 from mlplat.serve.app import create_app
@@ -208,14 +205,6 @@ def run(settings: ServeSettings) -> None:
     )
     server.run(sockets=[listener])
     logs.get().info("stopped", model=settings.model, version=server.lifecycle.version)
-
-
-def leave() -> None:
-    """End the process, with 0, if threads still run: nobody waits for a prediction any more, or for the store."""
-    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(Exit.DONE)
 
 
 def make_server(settings: ServeSettings) -> DrainingServer:

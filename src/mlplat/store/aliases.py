@@ -1,5 +1,7 @@
 """The log of an alias: one object per move, numbered; the highest number is current, and none is ever changed.
 
+An alias ends by the removal of its log, as no move can name nothing: readers take such an object for a damaged one.
+
 An entry whose `version` is its `previous` is no move: it says why there was none, so that the history holds every decision.
 """
 
@@ -120,6 +122,13 @@ class AliasLog:
             if self._append(entry):
                 return entry
         raise self._never_still()
+
+    def end(self) -> list[int]:
+        """Remove the moves, the oldest first: whoever reads meanwhile finds the last one, or none; their numbers."""
+        numbers = self.numbers()
+        for number in numbers:
+            self._objects.delete(keys.move(self.model, self.alias, number))
+        return numbers
 
     def _append(self, move: Move) -> bool:
         """Whether `move` is in the log now; a lost reply is told from another's move by reading it back."""

@@ -1,6 +1,7 @@
 """Requests to a registry: with the key, tried anew for a few seconds, and never believed without a look.
 
-Every request here may be repeated: the registry does it once, however often it arrives.
+Every request is repeated if its answer is lost, so it must be one that may be: one that the registry does once, however often
+it arrives, or that says on what condition.
 """
 
 import hashlib

@@ -138,6 +138,10 @@ class ObjectStore(Store):
         """Say in the history of an alias why it was not moved; nothing is written where it does not exist."""
         self._log(model, alias).stay(reason=reason, by=by, clock=self.clock)
 
+    def end(self, model: str, alias: str) -> list[int]:
+        """Let an alias name nothing any more, without its history; the numbers of its moves."""
+        return self._log(model, alias).end()
+
     def published(self, manifest: Manifest) -> datetime:
         """When a version came into this store: when its manifest was written."""
         modified = self.objects.modified(keys.manifest(manifest.model, manifest.version))

@@ -26,6 +26,9 @@ from mlplat.store.tombstones import NEVER_AGAIN
 from mlplat.store.versions import Role, Store, read_manifest
 
 PAGE = 200
+MOVES = 8
+"""So often an alias that others move meanwhile is moved, by who does not mind."""
+
 MOST_PAGES = 10_000
 T = TypeVar("T", bound=BaseModel)
 
@@ -102,7 +105,8 @@ class RegistryStore(Store):
     def delete(self, model: str, version: str, *, by: str, reason: str) -> None:
         """Delete a version for good. Raises NotFoundError, ConflictError."""
         del by
-        self._client.ask("DELETE", _version(model, version), body={"reason": reason})
+        with suppress(GoneError):  # it is done, perhaps by the same request whose answer was lost
+            self._client.ask("DELETE", _version(model, version), body={"reason": reason})
 
     def read_file(self, manifest: Manifest, name: str) -> bytes:
         """The bytes of a file of a version, verified. Raises NotFoundError, CorruptError."""
@@ -170,8 +174,27 @@ class RegistryStore(Store):
             after = current.number if after is None else after
         elif expected is None:
             after = 0
+        if after is None:  # whoever does not mind what it names now
+            for _ in range(MOVES - 1):
+                with suppress(MovedError):
+                    return self._move_after(model, alias, self._number(model, alias), version=version, reason=reason)
+            after = self._number(model, alias)
+        return self._move_after(model, alias, after, version=version, reason=reason)
+
+    def _move_after(self, model: str, alias: str, after: int, *, version: str, reason: str) -> Move:
+        """Move an alias whose last move has a number.
+
+        Where the answer is lost it is asked again, and refused if the first time did it and others moved it since: what is
+        in the history just so was done.
+        """
         body = {"version": version, "reason": reason}
-        return self._move(self._json("PUT", _alias(model, alias), body=body, headers=_condition(after)))
+        try:
+            return self._move(self._json("PUT", _alias(model, alias), body=body, headers=_condition(after)))
+        except MovedError:
+            done = next((move for move in self.history(model, alias) if move.number == after + 1), None)
+            if done is None or (done.version, done.reason) != (version, reason):
+                raise
+            return done
 
     def stay(self, model: str, alias: str, *, reason: str, by: str) -> None:
         """Say in the history of an alias why it was not moved; nothing is written where it does not exist."""
@@ -213,6 +236,11 @@ class RegistryStore(Store):
         self._client.download(path, sink, size=entry.bytes, etag=f'"{entry.sha256}"')
         if sink.sha256 != entry.sha256:
             raise content.damaged(manifest, name, self.url)
+
+    def _number(self, model: str, alias: str) -> int:
+        """Of the last move of an alias; 0 if there is none."""
+        current = self._current(model, alias)
+        return 0 if current is None else current.number
 
     def _current(self, model: str, alias: str) -> Move | None:
         try:
@@ -288,8 +316,6 @@ def _alias(model: str, alias: str) -> str:
     return f"{_model(model)}/aliases/{names.check(alias, 'alias')}"
 
 
-def _condition(after: int | None) -> dict[str, str]:
+def _condition(after: int) -> dict[str, str]:
     """The header that asks for a last move of that number; 0 if there must be none."""
-    if after is None:
-        return {}
     return {"If-Match": f'"{after}"'} if after else {"If-None-Match": "*"}

@@ -186,3 +186,23 @@ def test_a_variable_of_keys_that_is_empty_does_not_open_the_server(run: Run, mon
     done = run("serve", "--model", "iris", "--version", "v1")
     assert done.code == 2
     assert "MLPLAT_API_KEYS is set and empty" in done.err
+
+
+ENDS = """
+import atexit, sys, threading
+sys.argv = ["mlplat", *sys.argv[1:]]
+from mlplat.cli import start
+threading.Thread(target=threading.Event().wait).start()
+atexit.register(print, "done with")
+start()
+"""
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--version", 0), ("--nonsense", 2)])
+def test_the_end_waits_for_no_thread_but_for_what_others_want_done(argument: str, code: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDS, argument], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == code
+    assert ended.stdout.endswith("done with\n")
+    assert (__version__ in ended.stdout) == (code == 0)

@@ -60,6 +60,12 @@ def test_the_catalogue_is_made_anew(run: Run, draft: Drafts) -> None:
     done = run("registry", "reindex")
     assert (done.code, done.out.splitlines()[-1]) == (0, "1 models: 2 new versions, 0 cannot be read"), done.err
     assert "0 new versions" in run("registry", "reindex").out
+    damaged = Path("models/rose/versions/v1.json")
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"{}")
+    done = run("registry", "reindex")
+    assert (done.code, done.out.splitlines()[-1]) == (1, "2 models: 0 new versions, 1 cannot be read"), done.err
+    assert "restore" in done.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -164,6 +164,16 @@ def test_a_page_of_another_site_changes_nothing(client: Client) -> None:
     assert client.post("/models", json={"name": "iris"}, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 201
 
 
+def test_over_plain_http_the_origin_of_a_page_must_be_this_host(client: Client) -> None:
+    host = f"{client.base_url.host}:{client.base_url.port}"
+    for origin in ("http://evil.example", "null", f"http://{client.base_url.host}", f"http://evil.example?://{host}"):
+        headers = {"Origin": origin}
+        assert client.post("/models", json={"name": "iris"}, headers=headers).status_code == 403, origin
+        assert client.get("/models", headers=headers).status_code == 200
+    assert client.post("/models", json={"name": "iris"}, headers={"Origin": f"http://{host}"}).status_code == 201
+    assert client.post("/models", json={"name": "rose"}).status_code == 201  # a program
+
+
 def test_a_request_id_is_taken_or_made(client: Client) -> None:
     assert client.get("/health", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
     for odd in ("a b", "x" * 200, "a\tb"):
@@ -225,7 +235,7 @@ def test_without_its_database_the_registry_says_when_to_come_back_and_recovers(
         assert client.get("/models", headers={"X-API-Key": other}).status_code == 503
         assert client.get("/health").status_code == 200
         ready = client.get("/ready")
-        assert (ready.status_code, ready.json()["status"]) == (503, "unready")
+        assert (ready.status_code, ready.json()["status"], ready.json()["database"]) == (503, "unready", "away")
         assert "mlplat_registry_database_up 0.0" in client.get("/metrics").text
         postgresql.come(url)
         assert client.get("/ready").status_code == 200
@@ -259,7 +269,7 @@ def test_without_its_store_the_registry_answers_from_the_catalogue(
         assert service.prepared.wait(30)
         assert client.post("/models/iris/versions", **body_of(version)).status_code == 201
         (tmp_path / "store").rename(tmp_path / "away")
-        wait(lambda: client.get("/ready").json()["store"] != "ok")
+        wait(lambda: client.get("/ready").json()["store"] == "away")
         assert client.get("/ready").status_code == 200
         assert client.get("/models/iris/versions/v1").json()["card"] == "# A card\n"
         for method, path, body in (

@@ -17,7 +17,7 @@ from mlplat.registry.keyset import Slice
 from mlplat.store import ObjectStore, open_object_store
 from mlplat.store.keys import natural as as_people_count
 
-from .conftest import Publish
+from .conftest import Publish, counted
 
 ALL = Slice(200)
 
@@ -251,3 +251,33 @@ def test_nothing_is_swept_where_a_manifest_cannot_be_read(
     monkeypatch.setattr(store, "clock", lambda: datetime.now(UTC) + timedelta(days=2))
     assert indexing.sweep_store(database, store, lambda _: None) == 0
     assert all(store.objects.size(f"iris/files/{each.sha256}") is not None for each in damaged.files.values())
+
+
+def test_large_manifests_are_not_held_together(
+    database: Database, store: ObjectStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH_BYTES", 1)
+    for number in range(3):
+        publish(f"v{number}")
+    with counted(database) as statements:
+        indexing.index_store(database, store)
+    locks = [statement for statement in statements if "WHERE models.name = " in statement]
+    assert len(locks) > 3, "each in a transaction of its own"
+    assert versions(database) == ["v0", "v1", "v2"]
+
+
+@STORES
+def test_a_damaged_object_stops_nothing_but_itself(database: Database, store: ObjectStore, publish: Publish) -> None:
+    for model in ("iris", "rose", "tulip"):
+        publish("v1", model=model)
+    publish("v2")
+    store.objects.put_if_absent("iris/tombstones/v1.json", b"")  # of a deletion that was killed
+    store.move("rose", "champion", "v1", reason="", by="")
+    store.objects.put_if_absent(
+        "rose/tombstones/v1.json", b'{"version":"v1","at":"2026-01-01T00:00:00Z","by":"","reason":""}'
+    )
+    store.objects.put_if_absent("rose/aliases/champion/00000002.json", b"{")
+    changes = indexing.index_store(database, store)
+    assert (changes.models, changes.versions, changes.unreadable) == (3, 4, 3)
+    assert versions(database) == ["v1", "v2"]
+    assert versions(database, "tulip") == ["v1"]

@@ -1,11 +1,16 @@
 """What one connection may take before it has shown a key."""
 
 import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from httpx import Client
 
 from mlplat.registry import protocol
+
+from .routes.uploading import parts
 
 pytestmark = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)  # no database is asked for anything
 
@@ -19,6 +24,13 @@ def answer(connection: socket.socket) -> bytes:
     while data := connection.recv(65536):
         received += data
     return received
+
+
+def await_cut(connection: socket.socket) -> None:
+    """Dribble a body until the connection is cut, within 30 s."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        connection.sendall(b"1\r\nx\r\n")
 
 
 @pytest.mark.parametrize("header", [b"X: " + b"x" * 300, b"x" * 300 + b": x"])
@@ -44,6 +56,65 @@ def test_a_head_that_does_not_arrive_is_not_waited_for(client: Client, monkeypat
                 answer(connection)
             except ConnectionResetError:
                 continue
+
+
+CHUNKED = b"GET /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+LONG = b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "block"),
+    [
+        pytest.param(CHUNKED + b"0\r\n", b"X: " + b"x" * 1000 + b"\r\n", id="trailers"),
+        pytest.param(CHUNKED + b"0\r\n", b"a:\r\n" * 1000, id="small trailers"),
+        pytest.param(CHUNKED + b"0\r\nX: ", b"x" * 1000, id="a trailer"),
+        pytest.param(CHUNKED + b"1;x=", b"x" * 1000, id="an extension of a chunk"),
+        pytest.param(CHUNKED, b"3e8\r\n" + b"x" * 1000 + b"\r\n", id="chunks of what is answered"),
+        pytest.param(LONG, b"x" * 1000, id="a body of what is answered"),
+    ],
+)
+def test_what_does_not_end_is_cut(client: Client, start: bytes, block: bytes) -> None:
+    with connect(client) as connection:
+        connection.sendall(start)
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            connection.sendall(block * ((64 << 20) // len(block)))
+
+
+def test_a_trailer_is_no_header(client: Client) -> None:
+    with connect(client) as connection:
+        connection.sendall(CHUNKED + b"0\r\nX-Request-Id: sent-late\r\n\r\n")
+        received = b""
+        while not received.endswith(b'{"status":"ok"}'):
+            received += connection.recv(65536)
+    assert b"sent-late" not in received
+
+
+def test_a_body_that_does_not_get_on_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "LEFT_BYTES", 1 << 60)
+    with connect(client) as connection:
+        connection.sendall(CHUNKED)
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            await_cut(connection)
+
+
+def test_an_upload_that_gets_on_may_take_longer(
+    client: Client, draft: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.1)
+    made = client.build_request("POST", "/models/iris/versions", files=parts(draft("v1")))
+
+    def slowly() -> Iterator[bytes]:
+        body = made.read()
+        step = len(body) // 50 + 1
+        for start in range(0, len(body), step):
+            until = time.monotonic() + 0.01
+            while time.monotonic() < until:
+                pass
+            yield body[start : start + step]
+
+    headers = {"Content-Type": made.headers["content-type"]}
+    assert client.post("/models/iris/versions", content=slowly(), headers=headers).status_code == 201
 
 
 def test_a_connection_is_kept_for_many_requests(client: Client) -> None:

@@ -1,16 +1,18 @@
 """Uploads: whole and just as the manifest says, or refused, naming the part; and nothing stays behind."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplat.errors import ConflictError, MlplatError, RequestError, StoreError
+from mlplat.errors import ConflictError, MlplatError, OverloadedError, RequestError, StoreError
 from mlplat.registry import uploads
 from mlplat.registry.uploads import Upload
 
@@ -175,3 +177,21 @@ def test_what_killed_uploads_left_is_removed_after_a_day(folder: Path, draft: Dr
         os.utime(path, (before, before))
     assert uploads.remove_stale(folder) == 1
     assert sorted(folder.iterdir()) == sorted([young.folder, folder / "another"])
+
+
+def test_there_is_room_for_what_was_announced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = 100
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    room = uploads.Room(folder)
+    with room.reserve(60) as arrived:
+        with pytest.raises(OverloadedError), room.reserve(60):
+            pass
+        arrived(30)
+        free -= 30
+        with pytest.raises(OverloadedError), room.reserve(41):
+            pass
+        with room.reserve(40):
+            pass
+    free += 30
+    with room.reserve(100):
+        pass

@@ -111,6 +111,7 @@ def held(running: Running) -> Iterator[threading.Event]:
     served = running.server.lifecycle.current
     assert served is not None
     batcher, gate, entered = served.batcher, threading.Event(), threading.Event()
+    poll(lambda: not batcher._busy, "what was asked before is over")
     predict, cost = batcher._predict, batcher._cost
 
     def wait(inputs: Any) -> Any:

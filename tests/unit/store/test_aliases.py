@@ -271,3 +271,20 @@ def test_the_log_behaves_as_a_plain_list(draft: Drafts, tmp_path: Path) -> None:
     run_state_machine_as_test(
         machine, settings=settings(max_examples=25, stateful_step_count=15, deadline=None, database=None)
     )
+
+
+def test_an_alias_that_ends_names_what_it_did_until_it_names_nothing(filled: ObjectStore) -> None:
+    for version in ("v1", "v2", "v3"):
+        move(filled, version)
+    named = []
+    real = filled.objects.delete
+
+    def delete(key: str) -> None:
+        named.append(filled.alias("iris", "champion").version)
+        real(key)
+
+    filled.objects.delete = delete  # type: ignore[method-assign]
+    assert filled.end("iris", "champion") == [1, 2, 3]
+    assert named == ["v3"] * 3
+    assert filled.aliases("iris") == {}
+    assert move(filled, "v2").number == 1

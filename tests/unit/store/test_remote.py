@@ -28,14 +28,12 @@ from mlplat.errors import (
     UsageError,
 )
 from mlplat.store import Cache, Store, client, meter, open_object_store, open_store, prune, pull, push, rollback
+from mlplat.store.remote import RegistryStore
 from mlplat.store.replies import AwayError
 from mlplat.store.seal import seal
 
 Drafts = Callable[..., Any]
 JSON = "Content-Type: application/json"
-
-# The registry leaves an open file to the garbage collector if its client hangs up before the first byte of it.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
@@ -352,6 +350,79 @@ def test_an_upload_whose_answer_was_lost_is_found_to_be_there(
     publish(store, version)
     assert len(sent) == 1
     assert store.verify("iris", "v1") == version.manifest
+
+
+@pytest.fixture
+def lose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Lose the answer to the first request of a method, after something else happened."""
+
+    def arrange(method: str, then: Callable[[], object]) -> list[str]:
+        real, lost = client.Client._send, list[str]()
+
+        def send(self: client.Client, *sent: Any) -> Any:
+            response = real(self, *sent)
+            if sent[0] == method and not lost:
+                lost.append(method)
+                response.drain_conn()
+                response.release_conn()
+                then()
+                raise AwayError("lost")
+            return response
+
+        monkeypatch.setattr(client.Client, "_send", send)
+        return lost
+
+    return arrange
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_move_whose_answer_was_lost_is_done_once_and_undoes_nothing(
+    store: Store, registry: Registry, draft: Drafts, lose: Callable[..., list[str]], *, others: bool
+) -> None:
+    for version in ("v1", "v2", "v3"):
+        publish(store, draft(version))
+    store.move("iris", "champion", "v1", reason="first", by="me")
+    colleague = registry.store()
+
+    def meanwhile() -> None:
+        if others:
+            colleague.move("iris", "champion", "v3", reason="v2 is broken", by="colleague")
+
+    lost = lose("PUT", meanwhile)
+    moved = store.move("iris", "champion", "v2", reason="better", by="me")
+    assert lost == ["PUT"]
+    assert (moved.version, moved.number, moved.reason) == ("v2", 2, "better")
+    found = [(move.version, move.reason) for move in store.history("iris", "champion")]
+    assert found == [("v1", "first"), ("v2", "better"), ("v3", "v2 is broken")][: 3 if others else 2]
+
+
+def test_one_that_someone_else_made_first_is_made_after_it(
+    store: Store, registry: Registry, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("v1", "v2", "v3"):
+        publish(store, draft(version))
+    colleague = registry.store()
+    real, moved = RegistryStore._number, list[Any]()
+
+    def number(self: RegistryStore, model: str, alias: str) -> int:
+        found = real(self, model, alias)
+        if self is store and not moved:
+            moved.append(colleague.move("iris", "champion", "v3", reason="faster", by="colleague"))
+        return found
+
+    monkeypatch.setattr(RegistryStore, "_number", number)
+    store.move("iris", "champion", "v2", reason="better", by="me")
+    assert [move.version for move in store.history("iris", "champion")] == ["v3", "v2"]
+
+
+def test_a_delete_whose_answer_was_lost_is_done(store: Store, draft: Drafts, lose: Callable[..., list[str]]) -> None:
+    for version in ("v1", "v2"):
+        publish(store, draft(version))
+    lost = lose("DELETE", lambda: None)
+    store.delete("iris", "v1", by="me", reason="old")
+    store.delete("iris", "v1", by="me", reason="twice is once")
+    assert lost == ["DELETE"]
+    assert store.versions("iris") == ["v2"]
 
 
 def test_a_file_that_is_damaged_behind_the_registry_is_refused(

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Body, Header, Response
 from pydantic import TypeAdapter
 
 from mlplat.errors import RequestError
 from mlplat.registry import catalogue, changes, lookup, ranges
 from mlplat.registry.answers import JSONAnswer, answer
-from mlplat.registry.bodies import AliasMove, NewMove, Page, Stay
+from mlplat.registry.bodies import AliasMove, Deletion, NewMove, Page, Stay
 from mlplat.registry.routes.asking import AliasName, Asking, ModelName, Part, errors
 from mlplat.registry.service import Service
 from mlplat.store.aliases import AliasLog
@@ -58,6 +58,15 @@ def alias_routes(service: Service) -> APIRouter:
         after = _after(service, name, alias, if_match, if_none_match)
         move, made = changes.move_alias(service, author, name, alias, asked.version, reason=asked.reason, after=after)
         return answer(move, 201 if made else 200, _etag(move))
+
+    @routes.delete("/{alias}", status_code=204, responses=errors(403, 404))
+    def delete(
+        author: Asking, name: ModelName, alias: AliasName, asked: Annotated[Deletion | None, Body()] = None
+    ) -> Response:
+        """End an alias, so that what it named may be deleted; who follows it keeps what it has."""
+        author.caller.require_model(name, "admin")
+        changes.end_alias(service, author, name, alias, asked.reason if asked else "")
+        return Response(status_code=204)
 
     @routes.get("/{alias}/history", response_model=Page[AliasMove], responses=errors(404))
     def history(author: Asking, name: ModelName, alias: AliasName, part: Part) -> Response:

@@ -150,6 +150,7 @@ def _send(service: Service, file: _File, part: ranges.Span | None, *, head: bool
         headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{file.size}"
     status = 200 if part is None else 206
     if head:
+        _open(service, file).close()
         return Response(status_code=status, headers=headers, media_type=OCTETS)
     return _Streamed(_open(service, file), span, status, headers)
 

@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Query, Response
+from sqlalchemy import Connection
 
 from mlplat.registry import changes, encoded, lookup
 from mlplat.registry.answers import JSONAnswer, answer
 from mlplat.registry.bodies import Deletion, Model, ModelPatch, NewModel, Page, Role
-from mlplat.registry.idempotency import Answer, once
+from mlplat.registry.idempotency import Answer, Keep, once
 from mlplat.registry.routes.asking import Asking, ModelName, Part, Sorting, Tag, Word, errors
 from mlplat.registry.service import Service
 
@@ -40,8 +41,11 @@ def model_routes(service: Service) -> APIRouter:
         """Make a model without versions, to say what it will be."""
         author.caller.require_model(asked.name)
 
-        def act() -> Answer:
-            return Answer(201, changes.create_model(service, author, asked).model_dump_json())
+        def act(keep: Keep) -> None:
+            def made(connection: Connection, model: Model) -> None:
+                keep(connection, Answer(201, model.model_dump_json()))
+
+            changes.create_model(service, author, asked, made)
 
         request = b"POST /models " + asked.model_dump_json().encode()
         return repeatable(once(service.database, author.caller.identity, key, request, act), f"/models/{asked.name}")

@@ -4,7 +4,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from mlplat import __version__
+from mlplat import __version__, logs
 from mlplat.registry.answers import answer
 from mlplat.registry.database import DatabaseError
 from mlplat.registry.routes.asking import errors
@@ -49,7 +49,8 @@ def probe_routes(service: Service) -> APIRouter:
             await to_thread.run_sync(service.database.check, limiter=threads)
             database = "ok" if service.prepared.is_set() else "its tables are not up to date yet"
         except DatabaseError as error:
-            database = str(error)
+            logs.get().warning("database_unreachable", reason=str(error))
+            database = "away"  # why is not for strangers
         done = database == "ok"
         body = Ready(status="ready" if done else "unready", database=database, store=service.condition.store)
         return answer(body, 200 if done else 503, {} if done else {"Retry-After": "2"})

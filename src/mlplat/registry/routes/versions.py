@@ -1,31 +1,50 @@
 """`/models/{name}/versions`: lists, creates by an upload or by name, changes tags, deletes."""
 
+from asyncio import Lock, wait_for
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import ValidationError
+from sqlalchemy import Connection
 
 from mlplat.bundle.manifest import Manifest
-from mlplat.errors import RequestError
+from mlplat.errors import OverloadedError, RequestError
 from mlplat.registry import changes, encoded, lookup
 from mlplat.registry.answers import JSONAnswer, answer, sentence
 from mlplat.registry.audit import Author
 from mlplat.registry.bodies import Deletion, NewVersion, Page, Version, VersionDetail, VersionPatch
 from mlplat.registry.edge import BODY_BYTES, too_large
-from mlplat.registry.idempotency import Answer, once
+from mlplat.registry.heap import give_back
+from mlplat.registry.idempotency import Answer, Keep, once
 from mlplat.registry.routes.asking import Asking, ModelName, Part, Sorting, Tag, VersionName, Word, errors
 from mlplat.registry.routes.models import IdempotencyKey, repeatable
 from mlplat.registry.service import Service
-from mlplat.registry.uploads import Upload
+from mlplat.registry.uploads import Room, Upload
 
 BLOCK = 1 << 20
 """So many bytes of an upload are handed to a thread at once."""
+
+TURN_SECONDS = 20.0
+"""How long an upload with a heavy manifest may wait for its turn: one is received at a time."""
 
 Conditions = Annotated[
     list[Annotated[str, Query(max_length=300)]],
     Query(alias="metric", max_length=10, description="A condition such as accuracy>=0.9; may be repeated."),
 ]
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What uploads share: the turn of one with a heavy manifest, and the room for all."""
+
+    turn: Lock
+    room: Room
+
+
 CREATE: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -48,6 +67,7 @@ CREATE: dict[str, Any] = {
 def version_routes(service: Service) -> APIRouter:
     """The routes of versions."""
     routes = APIRouter(prefix="/models/{name}/versions", tags=["versions"])
+    limits = _Limits(Lock(), Room(service.uploads))
 
     @routes.get("", response_model=Page[Version], responses=errors(404))
     def list_(  # noqa: PLR0917
@@ -84,7 +104,7 @@ def version_routes(service: Service) -> APIRouter:
         author.caller.require_model(name)
         kind = content_type.partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
-            return await _receive(service, author, name, request, content_type, key)
+            return await _receive(service, limits, author, name, request, content_type, key)
         if kind != "application/json":
             raise RequestError(
                 "Content-Type: expected multipart/form-data or application/json.", status=415, code="media_type"
@@ -117,46 +137,83 @@ def version_routes(service: Service) -> APIRouter:
 
 
 async def _receive(  # noqa: PLR0917
-    service: Service, author: Author, name: str, request: Request, content_type: str, key: str | None
+    service: Service,
+    limits: _Limits,
+    author: Author,
+    name: str,
+    request: Request,
+    content_type: str,
+    key: str | None,
 ) -> Response:
     """Receive an upload in blocks, in constant memory; what was received is removed however it ends."""
 
     def admit(manifest: Manifest) -> None:
         changes.check_new(service, manifest, name)
 
-    upload = await to_thread.run_sync(Upload, content_type, service.uploads, admit)
-    try:
+    async with AsyncExitStack() as stack:
+        size = request.headers.get("content-length", "0")
+        arrived = stack.enter_context(limits.room.reserve(int(size[:20]) if size.isdigit() else 0))
+        upload = await to_thread.run_sync(Upload, content_type, service.uploads, admit)
+        stack.push_async_callback(to_thread.run_sync, upload.close)
         block = bytearray()
+        has_turn = False
         async for part in request.stream():
             block += part
             if len(block) >= BLOCK:
                 await to_thread.run_sync(upload.write, bytes(block))
+                arrived(len(block))
                 block.clear()
+                if upload.is_heavy and not has_turn:
+                    has_turn = await stack.enter_async_context(_held(limits.turn))
         await to_thread.run_sync(upload.write, bytes(block))
         manifest = upload.result()
         return await to_thread.run_sync(_publish, service, author, manifest, upload, key)
+
+
+@asynccontextmanager
+async def _held(turn: Lock) -> AsyncIterator[bool]:
+    """Wait for a turn, and hold it.
+
+    Raises:
+        OverloadedError: if there is none in time.
+    """
+    try:
+        await wait_for(turn.acquire(), TURN_SECONDS)
+    except TimeoutError:
+        raise OverloadedError("Another version with a large manifest is being received.", retry_after=5) from None
+    try:
+        yield True
+        await to_thread.run_sync(give_back)
     finally:
-        await to_thread.run_sync(upload.close)
+        turn.release()
 
 
 def _publish(service: Service, author: Author, manifest: Manifest, upload: Upload, key: str | None) -> Response:
-    def act() -> Answer:
-        version, made = changes.publish(service, author, manifest, upload.files)
-        return Answer(201 if made else 200, version.model_dump_json())
+    def act(keep: Keep) -> None:
+        changes.publish(service, author, manifest, upload.files, _kept_by(keep))
 
-    request = f"POST /models/{manifest.model}/versions multipart ".encode() + manifest.to_json()
+    sent = b"" if key is None else manifest.to_json()  # which may be large, and is compared only with a key
+    request = f"POST /models/{manifest.model}/versions multipart ".encode() + sent
     found = once(service.database, author.caller.identity, key, request, act)
     return repeatable(found, f"/models/{manifest.model}/versions/{manifest.version}")
 
 
 def _adopt(service: Service, author: Author, name: str, version: str, key: str | None) -> Response:
-    def act() -> Answer:
-        found, made = changes.adopt(service, author, name, version)
-        return Answer(201 if made else 200, found.model_dump_json())
+    def act(keep: Keep) -> None:
+        changes.adopt(service, author, name, version, _kept_by(keep))
 
     request = f"POST /models/{name}/versions {version}".encode()
     found = once(service.database, author.caller.identity, key, request, act)
     return repeatable(found, f"/models/{name}/versions/{version}")
+
+
+def _kept_by(keep: Keep) -> changes.Made:
+    """Let the answer to a create be kept."""
+
+    def made(connection: Connection, version: VersionDetail, is_new: bool) -> None:
+        keep(connection, Answer(201 if is_new else 200, version.model_dump_json()))
+
+    return made
 
 
 async def _asked(request: Request) -> NewVersion:

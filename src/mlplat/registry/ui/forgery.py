@@ -29,18 +29,29 @@ def require_token(secret: str, sent: str) -> None:
 def require_origin(headers: Mapping[bytes, bytes]) -> None:
     """Refuse a form of another site's page, also one to log in: who sent it would watch what is done with its key.
 
+    Raises:
+        RequestError: 403, also if nothing says where it is from.
+    """
+    if b"sec-fetch-site" not in headers and b"origin" not in headers:
+        raise _foreign()
+    refuse_foreign(headers)
+
+
+def refuse_foreign(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse what another site's page sends; a program says nothing of where it is from.
+
     A browser says `Sec-Fetch-Site` where it trusts the connection (https, localhost), and `Origin` everywhere. The
     first one is right also behind a proxy that changes Host.
 
     Raises:
         RequestError: 403.
     """
-    site = headers.get(b"sec-fetch-site")
-    if site is None:
-        host = headers.get(b"host", b"").lower()
-        ours = bool(host) and headers.get(b"origin", b"").lower().partition(b"://")[2] == host
-    else:
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None:
         ours = site in {b"same-origin", b"none"}
+    else:
+        host = headers.get(b"host", b"").lower()
+        ours = origin is None or (bool(host) and origin.lower().partition(b"://")[2] == host)
     if not ours:
         raise _foreign()
 

@@ -28,10 +28,7 @@ def move(service: Service, visit: Visit, model: str, alias: str, version: str, *
     visit.known.caller.require_model(model)
     reason = reason.replace("\r\n", "\n").strip()
     if not names.is_valid(alias):
-        raise RequestError(
-            f"{alias[:100]!r} cannot name an alias.",
-            hint="Use 1 to 63 letters, digits, '.', '_' or '-', with a letter or digit at both ends.",
-        )
+        raise RequestError(f"{alias[:100]!r} cannot name an alias.", hint=names.HINT)
     if not reason or len(reason) > LONGEST_TEXT or "\0" in reason:
         raise RequestError("Say why: the reason stays in the history of the alias.")
     try:

@@ -1,7 +1,7 @@
 """Where pages are. All links are relative, so that they lead somewhere behind a proxy that takes a prefix away, too."""
 
 from collections.abc import Iterable
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 ROOT = "/ui"
 STATIC = f"{ROOT}/static/"
@@ -25,7 +25,11 @@ def way_up(raw_path: bytes) -> str:
 def is_way_on(onward: str) -> bool:
     """Whether a text may follow `ui` in a link: then it leads nowhere but to a page of ours."""
     return not onward or (
-        onward[0] in "/?" and onward.isascii() and onward.isprintable() and not set(onward) & set('\\ "<>')
+        onward[0] in "/?"
+        and onward.isascii()
+        and onward.isprintable()
+        and not set(onward) & set('\\ "<>')
+        and not {".", ".."} & set(unquote(onward.partition("?")[0]).split("/"))
     )
 
 

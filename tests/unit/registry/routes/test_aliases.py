@@ -87,6 +87,8 @@ def test_the_history_holds_every_decision(client: Client) -> None:
         move(client, version)
     stay = client.post(f"{ALIAS}/stays", json={"reason": "v3 is no better"})
     assert (stay.status_code, stay.json()["version"], stay.json()["reason"]) == (201, "v1", "v3 is no better")
+    again = client.post(f"{ALIAS}/stays", json={"reason": "v3 is no better"})
+    assert (again.status_code, again.json()) == (201, stay.json()), "said once, in the log and in the audit"
     first = client.get(f"{ALIAS}/history?limit=3").json()
     rest = client.get(f"{ALIAS}/history", params={"cursor": first["next"]}).json()
     assert [each["number"] for each in first["items"] + rest["items"]] == [4, 3, 2, 1]

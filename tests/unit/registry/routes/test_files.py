@@ -114,6 +114,7 @@ def test_damage_in_the_store_is_said(client: Client, published: Any, store: Obje
     key = f"iris/files/{published.files['model.onnx'].sha256}"
     store.objects.delete(key)
     assert client.get(FILE).json()["code"] == "corrupt"
+    assert client.head(FILE).status_code == 500
     store.objects.put_if_absent(key, DATA[:-1])
     assert client.get(FILE).json()["code"] == "corrupt"
     manifest = store.objects.get("iris/versions/v1.json")

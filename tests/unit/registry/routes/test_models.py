@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from httpx import Client
 
+from mlplat.registry import entries
 from mlplat.registry.service import Service
 from mlplat.store import ObjectStore
 
@@ -75,6 +76,55 @@ def test_a_model_is_deleted_with_its_versions_unless_an_alias_names_one(
     assert tombstone is not None
     assert (tombstone.by, tombstone.reason) == ("admin", "a test")
     assert upload(client, draft("v1", model="rose")).json()["code"] == "deleted"
+
+
+def test_what_is_published_while_its_model_is_deleted_stays(
+    client: Client, draft: Drafts, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.post("/models", json={"name": "iris", "description": "kept"}).status_code == 201
+    assert upload(client, draft("v1")).status_code == 201
+    real = store.delete
+
+    def meanwhile(*given: Any, **rest: Any) -> Any:
+        assert upload(client, draft("v2")).status_code == 201
+        return real(*given, **rest)
+
+    monkeypatch.setattr(store, "delete", meanwhile)
+    assert client.delete("/models/iris").status_code == 204
+    assert [each["version"] for each in client.get("/models/iris/versions").json()["items"]] == ["v2"]
+    model = client.get("/models/iris").json()
+    assert (model["versions"], model["latest"], model["description"]) == (1, "v2", "kept")
+
+
+def test_a_version_that_is_deleted_before_the_catalogue_has_it_is_not_in_it(
+    client: Client, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert upload(client, draft("v1")).status_code == 201
+    real = entries.read_entry
+
+    def meanwhile(*given: Any) -> Any:
+        entry = real(*given)
+        assert client.delete("/models/iris").status_code == 204
+        return entry
+
+    monkeypatch.setattr("mlplat.registry.changes.read_entry", meanwhile)
+    assert upload(client, draft("v2")).json()["code"] == "deleted"
+    assert client.get("/models/iris/versions").status_code == 404
+
+
+def test_a_model_whose_aliases_were_ended_can_be_deleted(client: Client, draft: Drafts, store: ObjectStore) -> None:
+    assert upload(client, draft("v1")).status_code == 201
+    for version in ("v1", "v1"):
+        store.move("iris", "champion", version, reason="", by="")
+    refused = client.delete("/models/iris")
+    assert "DELETE /models/iris/aliases/champion" in refused.json()["error"]
+    assert client.request("DELETE", "/models/iris/aliases/champion", json={"reason": "over"}).status_code == 204
+    assert client.get("/models/iris/aliases/champion").status_code == 404
+    assert client.delete("/models/iris/aliases/champion").status_code == 404
+    line = client.get("/audit?action=alias.end").json()["items"][0]
+    assert (line["target"], line["before"]["version"], line["after"]) == ("champion", "v1", {"reason": "over"})
+    assert client.delete("/models/iris").status_code == 204
+    assert client.get("/models/iris").status_code == 404
 
 
 def test_a_model_that_only_the_store_knows_is_found(client: Client, draft: Drafts, store: ObjectStore) -> None:

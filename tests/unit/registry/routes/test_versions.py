@@ -1,18 +1,24 @@
 """Versions over HTTP: published once, never changed, deleted for good."""
 
+import shutil
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from httpx import Client
-from tests.registries import STORES
+from tests.registries import STORES, await_true
 
+from mlplat.bundle.manifest import RecipeInfo
+from mlplat.registry.routes import versions
 from mlplat.registry.service import Service
 from mlplat.store import ObjectStore
 from mlplat.store.seal import seal
 
-from .uploading import parts, upload
+from .uploading import ADMIN, parts, upload
 
 Drafts = Callable[..., Any]
 pytestmark = STORES
@@ -167,3 +173,46 @@ def test_what_names_no_version_is_refused(client: Client, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     answer = client.post("/models/iris/versions", content=body, headers=headers)
     assert answer.status_code == 422, answer.text
+
+
+def test_what_is_too_long_for_a_list_is_in_the_detail(client: Client, publish: Any) -> None:
+    params = {"x": "y" * 9000}
+    publish("v1", recipe=RecipeInfo(name="r" * 1000, params=params))
+    publish("v2", metrics={f"m{number}": 0.5 for number in range(2000)})
+    for version in ("v1", "v2"):
+        assert client.post("/models/iris/versions", json={"version": version}).status_code == 201
+    first, second = client.get("/models/iris/versions?sort=version").json()["items"]
+    assert (first["params"], first["cut"], len(first["recipe"])) == ({}, ["params"], 255)
+    assert (second["metrics"], second["cut"]) == ({}, ["metrics"])
+    detail = client.get("/models/iris/versions/v1").json()
+    assert (detail["params"], detail["cut"]) == (params, [])
+    assert len(client.get("/models/iris/versions/v2").json()["metrics"]) == 2000
+    assert client.get("/models/iris/versions?metric=m1>0").json()["items"] == [second]
+
+
+def test_one_large_manifest_is_received_at_a_time(
+    client: Client, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "TURN_SECONDS", 2.0)
+    large = draft("v1")
+    manifest = large.manifest.model_copy(update={"recipe": RecipeInfo(name="iris", params={"x": "y" * (3 << 20)})})
+    body: list[Any] = [("manifest", ("manifest", manifest.to_json())), *parts(large)[1:]]
+    made = client.build_request("POST", "/models/iris/versions", files=body)
+    head = f"POST {made.url.path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {ADMIN}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in made.headers.items() if name.startswith("content-"))
+    with ExitStack() as stack:
+        slow = stack.enter_context(socket.create_connection((client.base_url.host, client.base_url.port or 0)))
+        slow.sendall(head.encode() + b"\r\n" + made.read()[: 5 << 19])
+        await_true(lambda: client.post("/models/iris/versions", files=body).status_code == 503)
+        assert upload(client, draft("v2")).status_code == 201, "small ones go on"
+    await_true(lambda: client.post("/models/iris/versions", files=body).status_code in {200, 201})
+
+
+def test_an_upload_that_there_is_no_room_for_is_told_to_come_back(
+    client: Client, draft: Drafts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    refused = upload(client, draft("v1"))
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+    monkeypatch.undo()
+    assert upload(client, draft("v1")).status_code == 201

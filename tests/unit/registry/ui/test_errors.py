@@ -1,16 +1,17 @@
 """Whatever goes wrong at a page is said by a page; programs are answered as ever."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from httpx import Client
 
+from mlplat.objects.files import FileObjects
 from mlplat.registry import catalogue
 from mlplat.registry.database import Database
 from mlplat.registry.service import Service
 from mlplat.registry.ui.rendering import HEADERS
+from mlplat.store import ObjectStore
 
 from .conftest import Person, words
 
@@ -114,18 +115,21 @@ def test_a_database_that_went_away_is_a_page_too(person: Make, service: Service,
         someone.open("/ui")
 
 
-def test_a_store_that_is_away_leaves_what_the_catalogue_knows(person: Make, publish: Any, tmp_path: Path) -> None:
+def test_a_store_that_is_away_leaves_what_the_catalogue_knows(person: Make, publish: Any, store: ObjectStore) -> None:
+    assert isinstance(store.objects, FileObjects)
+    folder = store.objects.root
+    away = folder.with_name("away")
     publish("v1")
     someone = person()
     someone.open("/ui/models/iris/versions/v1")
-    (tmp_path / "store").rename(tmp_path / "away")
+    folder.rename(away)
     page = someone.open("/ui/models/iris/versions/v1")
     assert "They cannot be read now." in words(page)
     answer = someone.client.get("/ui/models/iris/versions/v1/files/model.onnx")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     moved = someone.send(page, "/ui/models/iris/versions/v1", {"alias": "champion", "reason": "x"})
     assert (moved.status_code, "Away for a moment" in words(moved.text)) == (503, True)
-    (tmp_path / "away").rename(tmp_path / "store")
+    away.rename(folder)
     moved = someone.send(page, "/ui/models/iris/versions/v1", {"alias": "champion", "reason": "x"})
     assert moved.status_code == 303
 
@@ -146,3 +150,11 @@ def test_programs_are_answered_as_ever(client: Client, database: Database) -> No
     for path in ("/nowhere", "/uix", "/models/nothing"):
         assert client.get(path, headers={"Accept": "text/html"}).json()["code"] == "not_found"
     assert not [path for path in client.get("/openapi.json").json()["paths"] if path.startswith("/ui") or path == "/"]
+
+
+def test_a_form_that_is_none_is_said_so(person: Make) -> None:
+    someone = person()
+    headers = {"Content-Type": "multipart/form-data", "Origin": someone.url}
+    answer = someone.client.post("/ui/login", content=b"nonsense", headers=headers)
+    assert answer.status_code == 422
+    assert "The body is not a form." in answer.text

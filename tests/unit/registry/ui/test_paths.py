@@ -26,6 +26,8 @@ def test_only_what_is_beneath_ui_is_a_page() -> None:
 def test_a_way_on_stays_beneath_ui() -> None:
     assert all(map(is_way_on, ("", "/models/iris?sort=a&b=%20", "?q=x")))
     assert not any(map(is_way_on, ("x", "https://x", "/a\nb", '/"', "/\\", "/é", "/a b")))
+    assert not any(map(is_way_on, ("/..", "/../../elsewhere", "/x/../..", "/./x", "/%2e%2E/x", "/x/..?a=b")))
+    assert is_way_on("/models/a..b?q=/../")
 
 
 def test_a_query_has_only_what_is_given() -> None:
