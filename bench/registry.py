@@ -177,8 +177,12 @@ def fill(url: str) -> None:
         )
         copy(
             "metrics",
-            "version_id, name, value",
-            ((i + 1, name, value) for i in range(len(found)) for name, value in metrics_of(i).items()),
+            "version_id, model_id, name, value",
+            (
+                (i + 1, number + 1, name, value)
+                for i, (number, _) in enumerate(found)
+                for name, value in metrics_of(i).items()
+            ),
         )
         copy("model_tags", "model_id, key, value", ((n + 1, "team", TEAMS[n % 10]) for n in range(MODELS)))
         copy(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, count, islice
 from typing import Any
 
@@ -52,6 +52,9 @@ def _joined(pair: ColumnElement[str], *its: ColumnElement[bool]) -> ColumnElemen
 
 
 OF_MODEL = aliases.c.alias.concat(literal_column("'='")).concat(aliases.c.version)
+ID = select(models.c.id).where(models.c.name == bindparam("model")).scalar_subquery()
+"""Of the model that is asked for: found first, so that its versions come in the order of an index."""
+
 MODELS = select(
     models.c.name,
     models.c.description,
@@ -63,29 +66,26 @@ MODELS = select(
     models.c.latest,
     _joined(OF_MODEL, aliases.c.model_id == models.c.id).label("aliases"),
 )
-VERSIONS = (
-    select(
-        models.c.name,
-        versions.c.version,
-        versions.c.created_at,
-        versions.c.published_at,
-        versions.c.by,
-        versions.c.task,
-        versions.c.recipe,
-        versions.c.params,
-        versions.c.runtime,
-        versions.c.rows,
-        versions.c.metrics,
-        versions.c.tags,
-        _joined(
-            aliases.c.alias, aliases.c.model_id == versions.c.model_id, aliases.c.version == versions.c.version
-        ).label("aliases"),
-        versions.c.bytes,
-    )
-    .join_from(versions, models)
-    .where(models.c.name == bindparam("model"))
+VERSIONS = select(
+    versions.c.version,
+    versions.c.created_at,
+    versions.c.published_at,
+    versions.c.by,
+    versions.c.task,
+    versions.c.recipe,
+    versions.c.params,
+    versions.c.runtime,
+    versions.c.rows,
+    versions.c.metrics,
+    versions.c.tags,
+    _joined(aliases.c.alias, aliases.c.model_id == versions.c.model_id, aliases.c.version == versions.c.version).label(
+        "aliases"
+    ),
+    versions.c.bytes,
+).where(versions.c.model_id == ID)
+BY_METRIC = VERSIONS.join(metrics, metrics.c.version_id == versions.c.id).where(
+    metrics.c.model_id == ID, metrics.c.name == bindparam("metric")
 )
-BY_METRIC = VERSIONS.join(metrics, (metrics.c.version_id == versions.c.id) & (metrics.c.name == bindparam("metric")))
 MODEL = Statement(MODELS.where(models.c.name == bindparam("model")))
 VERSION = Statement(
     VERSIONS.where(versions.c.version == bindparam("version")).add_columns(
@@ -109,7 +109,7 @@ class ModelRow(msgspec.Struct):
 
 
 class VersionRow(msgspec.Struct):
-    """The first columns of `VERSIONS`, and what `bodies.Version` says."""
+    """The name of the model, the first columns of `VERSIONS`, and what `bodies.Version` says."""
 
     model: str
     version: str
@@ -201,14 +201,14 @@ def list_versions(
         if not name or len(name) > METRIC or "\0" in name:
             raise RequestError("sort: the metric has no name.")
         query, values = BY_METRIC, {"model": model, "metric": name}
-        order = Sort(sort, metrics.c.value, versions.c.id, float)
+        order = Sort(sort, metrics.c.value, metrics.c.version_id, float)
     else:
         order = _sort(sort, VERSION_SORTS, versions.c.id)
     wanted = ((versions.c.task, task), (versions.c.recipe, recipe))
     wheres = [Where(filters.equal(column), (value,)) for column, value in wanted if value is not None]
     wheres += [filters.tagged(version_tags, versions.c.id, tag) for tag in tags]
     wheres += [filters.measured(condition) for condition in conditions]
-    found = _page(connection, query, values, wheres, order, part, _version)
+    found = _page(connection, query, values, wheres, order, part, partial(_version, model))
     if found == EMPTY and connection.scalar(select(models.c.id).where(models.c.name == model)) is None:
         raise NotFoundError(f"There is no model {model!r}.")
     return found
@@ -221,7 +221,7 @@ def get_version(connection: Connection, model: str, version: str) -> bytes | Non
         return None
     sha256, facts, card = rows[0][-3:]
     parts = msgspec.json.decode(_json(facts), type=dict[str, msgspec.Raw])
-    listed = msgspec.structs.asdict(_version(rows[0]))
+    listed = msgspec.structs.asdict(_version(model, rows[0]))
     return msgspec.json.encode({**listed, "cut": [], "sha256": sha256, **parts, "card": card})
 
 
@@ -271,8 +271,8 @@ def _model(row: tuple[Any, ...]) -> ModelRow:
     return ModelRow(name, description, owner, _json(tags), moment(created), moment(updated), number, latest, pairs)
 
 
-def _version(row: tuple[Any, ...]) -> VersionRow:
-    model, version, created, published, by, task, recipe, params, runtime, rows, measured, tags, named, size = row[:14]
+def _version(model: str, row: tuple[Any, ...]) -> VersionRow:
+    version, created, published, by, task, recipe, params, runtime, rows, measured, tags, named, size = row[:13]
     long = [name for name, text in zip(LISTED_PARTS, (params, measured), strict=True) if text == CUT_JSON]
     return VersionRow(
         model,

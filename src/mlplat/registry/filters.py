@@ -98,7 +98,7 @@ def _measured(compared: str) -> Condition:
 
     def measured_(name: Any, value: Any) -> ColumnElement[bool]:
         own = metrics.alias()  # as the list may be sorted by another one
-        its = own.c.version_id == versions.c.id, own.c.name == name
+        its = own.c.model_id == versions.c.model_id, own.c.version_id == versions.c.id, own.c.name == name
         return exists(select(1).select_from(own).where(*its, compare(own.c.value, value)))
 
     return measured_

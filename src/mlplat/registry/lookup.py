@@ -24,7 +24,7 @@ def encoded_model(service: Service, name: str) -> bytes:
         with service.database.read() as connection:
             found = encoded.get_model(connection, name)
     if found is None:
-        raise NotFoundError(f"There is no model {name!r}.")
+        raise no_model(name)
     return found
 
 
@@ -56,6 +56,11 @@ def alias(service: Service, name: str, alias_: str) -> AliasMove:
         known = ", ".join(model(service, name).aliases) or "none"
         raise NotFoundError(f"{name!r} has no alias {alias_!r}.", hint=f"It has {known}.")
     return found
+
+
+def no_model(name: str) -> NotFoundError:
+    """The error for a model that does not exist."""
+    return NotFoundError(f"There is no model {name!r}.")
 
 
 def no_version(service: Service, name: str, version_: str) -> NotFoundError:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Header, Query, Response
 from sqlalchemy import Connection
 
 from mlplat.registry import changes, encoded, lookup
-from mlplat.registry.answers import JSONAnswer, answer
+from mlplat.registry.answers import JSONAnswer
 from mlplat.registry.bodies import Deletion, Model, ModelPatch, NewModel, Page, Role
 from mlplat.registry.idempotency import Answer, Keep, once
 from mlplat.registry.routes.asking import Asking, ModelName, Part, Sorting, Tag, Word, errors
@@ -42,8 +42,8 @@ def model_routes(service: Service) -> APIRouter:
         author.caller.require_model(asked.name)
 
         def act(keep: Keep) -> None:
-            def made(connection: Connection, model: Model) -> None:
-                keep(connection, Answer(201, model.model_dump_json()))
+            def made(connection: Connection, model: bytes) -> None:
+                keep(connection, Answer(201, model.decode()))
 
             changes.create_model(service, author, asked, made)
 
@@ -66,7 +66,8 @@ def model_routes(service: Service) -> APIRouter:
     def patch(author: Asking, name: ModelName, asked: ModelPatch) -> Response:
         """Change what people say about a model."""
         author.caller.require_model(name)
-        return answer(changes.patch_model(service, author, name, asked))
+        changes.patch_model(service, author, name, asked)
+        return JSONAnswer(lookup.encoded_model(service, name))
 
     @routes.delete("/models/{name}", status_code=204, responses=errors(403, 404, 409))
     def delete(author: Asking, name: ModelName, asked: Annotated[Deletion | None, Body()] = None) -> Response:

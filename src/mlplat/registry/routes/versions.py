@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import OverloadedError, RequestError
 from mlplat.registry import changes, encoded, lookup
-from mlplat.registry.answers import JSONAnswer, answer, sentence
+from mlplat.registry.answers import JSONAnswer, sentence
 from mlplat.registry.audit import Author
 from mlplat.registry.bodies import Deletion, NewVersion, Page, Version, VersionDetail, VersionPatch
 from mlplat.registry.edge import BODY_BYTES, too_large
@@ -122,7 +122,8 @@ def version_routes(service: Service) -> APIRouter:
     def patch(author: Asking, name: ModelName, version: VersionName, asked: VersionPatch) -> Response:
         """Change the tags of a version; all else of it never changes."""
         author.caller.require_model(name)
-        return answer(changes.patch_version(service, author, name, version, asked))
+        changes.patch_version(service, author, name, version, asked)
+        return JSONAnswer(lookup.encoded_version(service, name, version))
 
     @routes.delete("/{version}", status_code=204, responses=errors(403, 404, 409))
     def delete(
@@ -210,8 +211,8 @@ def _adopt(service: Service, author: Author, name: str, version: str, key: str |
 def _kept_by(keep: Keep) -> changes.Made:
     """Let the answer to a create be kept."""
 
-    def made(connection: Connection, version: VersionDetail, is_new: bool) -> None:
-        keep(connection, Answer(201 if is_new else 200, version.model_dump_json()))
+    def made(connection: Connection, version: bytes, is_new: bool) -> None:
+        keep(connection, Answer(201 if is_new else 200, version.decode()))
 
     return made
 
