@@ -1,6 +1,7 @@
 """The ASGI application."""
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +22,9 @@ from mlplat.registry.ui.routes import page_routes
 from mlplat.registry.upkeep import Upkeep
 from mlplat.web.apikeys import SECURITY
 
+READERS = 40
+"""Threads that answer plain reads, as many as the framework has for the rest."""
+
 
 def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
     """The application of a registry.
@@ -29,6 +33,7 @@ def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
         service: the registry.
         sync_seconds: how often to look for what others wrote into the store.
     """
+    readers = ThreadPoolExecutor(READERS, "read")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -36,6 +41,7 @@ def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
         upkeep.start()
         yield
         upkeep.end()
+        readers.shutdown()
         service.database.close()
 
     app = FastAPI(
@@ -57,7 +63,7 @@ def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
     of_service = all_routes(service)
     for routes in (*of_service, *page_routes(service)):
         app.include_router(routes)
-    app.add_middleware(Shortcut, routes=[route for routes in of_service for route in routes.routes])
+    app.add_middleware(Shortcut, routes=[route for routes in of_service for route in routes.routes], threads=readers)
     app.add_middleware(Edge, service=service)
     generated = app.openapi
 

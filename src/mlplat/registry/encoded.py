@@ -52,9 +52,6 @@ def _joined(pair: ColumnElement[str], *its: ColumnElement[bool]) -> ColumnElemen
 
 
 OF_MODEL = aliases.c.alias.concat(literal_column("'='")).concat(aliases.c.version)
-ID = select(models.c.id).where(models.c.name == bindparam("model")).scalar_subquery()
-"""Of the model that is asked for: found first, so that its versions come in the order of an index."""
-
 MODELS = select(
     models.c.name,
     models.c.description,
@@ -66,7 +63,7 @@ MODELS = select(
     models.c.latest,
     _joined(OF_MODEL, aliases.c.model_id == models.c.id).label("aliases"),
 )
-VERSIONS = select(
+LISTED = select(
     versions.c.version,
     versions.c.created_at,
     versions.c.published_at,
@@ -82,9 +79,10 @@ VERSIONS = select(
         "aliases"
     ),
     versions.c.bytes,
-).where(versions.c.model_id == ID)
-BY_METRIC = VERSIONS.join(metrics, metrics.c.version_id == versions.c.id).where(
-    metrics.c.model_id == ID, metrics.c.name == bindparam("metric")
+)
+VERSIONS = LISTED.where(versions.c.model_id == filters.MODEL_ID)
+BY_METRIC = LISTED.join(metrics, metrics.c.version_id == versions.c.id).where(
+    metrics.c.model_id == filters.MODEL_ID, metrics.c.name == bindparam("metric")
 )
 MODEL = Statement(MODELS.where(models.c.name == bindparam("model")))
 VERSION = Statement(

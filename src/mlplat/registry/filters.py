@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, exists, select
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, exists, select
 
 from mlplat.errors import RequestError
 from mlplat.registry.statements import Where
@@ -22,6 +22,9 @@ OPERATORS: dict[str, Any] = {
     "=": operator.eq,
 }
 METRIC_FORM = re.compile(r"([^<>=!\0]{1,200}?)\s*(>=|<=|!=|==|=|>|<)\s*(\S{1,40})")
+
+MODEL_ID = select(models.c.id).where(models.c.name == bindparam("model")).scalar_subquery()
+"""Of the model whose versions are listed; it is found first, so that they come in the order of an index."""
 
 Condition = Callable[..., ColumnElement[bool]]
 
@@ -50,7 +53,7 @@ def tagged(table: Table, owner: ColumnElement[Any], tag: str) -> Where:
 
 
 def measured(condition: str) -> Where:
-    """Versions with a metric that meets a condition such as `accuracy>=0.9`.
+    """Versions of the model with a metric that meets a condition such as `accuracy>=0.9`.
 
     Raises:
         RequestError: if it is none.
@@ -98,7 +101,7 @@ def _measured(compared: str) -> Condition:
 
     def measured_(name: Any, value: Any) -> ColumnElement[bool]:
         own = metrics.alias()  # as the list may be sorted by another one
-        its = own.c.model_id == versions.c.model_id, own.c.version_id == versions.c.id, own.c.name == name
+        its = own.c.model_id == MODEL_ID, own.c.version_id == versions.c.id, own.c.name == name
         return exists(select(1).select_from(own).where(*its, compare(own.c.value, value)))
 
     return measured_

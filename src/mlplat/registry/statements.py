@@ -1,10 +1,11 @@
-"""Queries that are compiled once and asked of the driver: what SQLAlchemy does around one takes longer than its answer."""
+"""Queries that are compiled once and asked of the driver itself: what SQLAlchemy does around one takes longer than its answer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select
+from sqlalchemy import exc as sql
 
 
 class Statement:
@@ -15,11 +16,28 @@ class Statement:
         self._compiled: dict[str, _Compiled] = {}
 
     def rows(self, connection: Connection, values: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
-        """All rows of the answer."""
+        """All rows of the answer.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: as SQLAlchemy does; a connection that is lost by it is not used again.
+        """
         compiled = self._compiled.get(connection.dialect.name)
         if compiled is None:
             compiled = self._compiled[connection.dialect.name] = _compile(self._query, connection)
-        return connection.exec_driver_sql(compiled.text, compiled.sent(values)).all()
+        sent = compiled.sent(values)
+        cursor = connection.connection.cursor()
+        dialect = connection.dialect
+        driver_error = dialect.loaded_dbapi.Error
+        try:
+            cursor.execute(compiled.text, sent)
+            return cursor.fetchall()
+        except driver_error as error:
+            lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)
+            if lost:
+                connection.invalidate(error)
+            raise sql.DBAPIError.instance(
+                compiled.text, sent, error, driver_error, connection_invalidated=lost, dialect=dialect
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def test_a_page_of_fifty_takes_one_query(database: Database, store: ObjectStore,
         ),
     ]
     for ask in asked:
-        with database.read() as connection, counted(database) as statements:
+        with counted(database) as statements, database.read() as connection:
             page = ask(connection)
         assert (len(page.items), page.next is None) == (50, False)
         assert len(statements) == 1, statements
