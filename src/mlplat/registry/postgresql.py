@@ -67,6 +67,8 @@ def make_engine(url: URL, pool_size: int, *, connect_seconds: int, answer_second
         max_overflow=0,
         pool_timeout=connect_seconds,
         pool_recycle=RECYCLE_SECONDS,
+        pool_use_lifo=True,
+        pool_reset_on_return=None,  # whoever began a transaction ends it
         isolation_level="AUTOCOMMIT",
     )
 
