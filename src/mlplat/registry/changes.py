@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy import exc as sql
 
 from mlplat.bundle.manifest import Manifest
@@ -41,12 +41,27 @@ def create_model(service: Service, author: Author, asked: NewModel, made: Callab
         raise ConflictError(f"There is a model {asked.name!r} already.") from error
 
 
-def patch_model(service: Service, author: Author, name: str, asked: ModelPatch) -> None:
-    """Change what people say about a model. Raises NotFoundError."""
+def patch_model(
+    service: Service, author: Author, name: str, asked: ModelPatch, *, seen: Mapping[str, str] | None = None
+) -> None:
+    """Change what people say about a model.
+
+    Args:
+        service: the registry.
+        author: who changes it.
+        name: of the model.
+        asked: what changes.
+        seen: the tags that it must have until now; None if it does not matter.
+
+    Raises:
+        NotFoundError: if there is no such model.
+        RequestError: 412, if it has other tags.
+    """
     before = lookup.model(service, name)
     given = asked.model_dump(include=asked.model_fields_set)
     with service.database.write() as connection:
         model_id = _locked(connection, name)
+        _require_tags(connection, models, model_id, seen)
         if "tags" in given:
             rows.set_model_tags(connection, model_id, given.pop("tags") or {})
         columns = {**given, "updated_at": rows.later(utc_now())}
@@ -133,8 +148,16 @@ def adopt(service: Service, author: Author, model: str, version: str, made: Made
     _index(service, author, model, version, made)
 
 
-def patch_version(service: Service, author: Author, model: str, version: str, asked: VersionPatch) -> None:
-    """Change the tags of a version. Raises NotFoundError."""
+def patch_version(
+    service: Service,
+    author: Author,
+    model: str,
+    version: str,
+    asked: VersionPatch,
+    *,
+    seen: Mapping[str, str] | None = None,
+) -> None:
+    """Change the tags of a version; for `seen`, and what is raised, see `patch_model`."""
     before = lookup.version(service, model, version)
     if "tags" in asked.model_fields_set:
         with service.database.write() as connection:
@@ -143,6 +166,7 @@ def patch_version(service: Service, author: Author, model: str, version: str, as
             version_id = connection.execute(select(versions.c.id).where(*wanted)).scalar_one_or_none()
             if version_id is None:
                 raise NotFoundError(f"There is no version {version!r} of {model!r}.")
+            _require_tags(connection, versions, version_id, seen)
             tags = asked.tags or {}
             rows.set_version_tags(connection, version_id, tags)
             connection.execute(update(models).where(models.c.id == model_id).values(updated_at=rows.later(utc_now())))
@@ -246,6 +270,13 @@ def _index(service: Service, author: Author, model: str, version: str, made: Mad
         if found is None:  # pragma: no cover - its row was made in this transaction
             raise lookup.no_version(service, model, version)
         made(connection, found, not known)
+
+
+def _require_tags(connection: Connection, table: Table, row_id: int, seen: Mapping[str, str] | None) -> None:
+    if seen is not None and connection.scalar(select(table.c.tags).where(table.c.id == row_id)) != seen:
+        raise RequestError(
+            "The tags were changed meanwhile; nothing was changed now.", status=412, code="changed", hint="Look again."
+        )
 
 
 def _locked(connection: Connection, model: str) -> int:
