@@ -33,7 +33,7 @@ from bench.load import Answer, Client, LoadError, Measured, NotServedError, ask,
 from bench.progress import say
 from bench.questions import KEY, Protocol, compact, customers, floats, flowers, get, post, question
 from bench.report import render, write
-from bench.servers import Cores, Server, Session
+from bench.servers import UVICORN, Cores, Server, Session
 
 TRAINED = {
     "forest": ["--recipe", "iris", "--param", "n_estimators=100"],
@@ -41,19 +41,6 @@ TRAINED = {
     "boosting": ["--recipe", "iris", "--param", "estimator=hist_gradient_boosting"],
     "churn": ["--recipe", "tabular", "--target", "churn", "--param", "n_estimators=100"],
 }
-UVICORN = [
-    "--host",
-    "127.0.0.1",
-    "--port",
-    "{port}",
-    "--http",
-    "httptools",
-    "--loop",
-    "uvloop",
-    "--no-access-log",
-    "--log-level",
-    "warning",
-]
 WARM_SECONDS = 0.3
 SCRAPE_SECONDS = 1.0
 AGREEING = 0.95
@@ -146,13 +133,12 @@ class Stand:
         return self._servers[place]
 
     def _command(self, kind: Kind, model: str) -> tuple[list[str], dict[str, str]]:
-        uvicorn = [sys.executable, "-m", "uvicorn", *UVICORN]
         if kind is Kind.CONSTANT:
-            return [*uvicorn, "--lifespan", "off", "bench.apps:constant"], {}
+            return [*UVICORN, "--lifespan", "off", "bench.apps:constant"], {}
         if kind is Kind.FASTAPI:
-            return [*uvicorn, "--factory", "bench.apps:fastapi_constant"], {}
+            return [*UVICORN, "--factory", "bench.apps:fastapi_constant"], {}
         if kind is Kind.HANDMADE:
-            return [*uvicorn, "bench.handmade:app"], {"BENCH_MODEL": str(self._files(model))}
+            return [*UVICORN, "bench.handmade:app"], {"BENCH_MODEL": str(self._files(model))}
         serve = [sys.executable, "-m", "mlplat", "serve", "--model", model, "--version", "v1"]
         serve += ["--host", "127.0.0.1", "--port", "{port}"]
         if kind is Kind.GUARDED:

@@ -22,6 +22,23 @@ START_SECONDS = 60.0
 PROBE_SECONDS = 5.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PR_SET_PDEATHSIG = 1  # prctl(2)
+UVICORN = [
+    sys.executable,
+    "-m",
+    "uvicorn",
+    "--host",
+    "127.0.0.1",
+    "--port",
+    "{port}",
+    "--http",
+    "httptools",
+    "--loop",
+    "uvloop",
+    "--no-access-log",
+    "--log-level",
+    "warning",
+]
+"""How an app that is compared with is run, whose name follows."""
 
 
 class Cores:
@@ -152,7 +169,7 @@ class Server(Child):
 
 
 class Session(Child):
-    """ONNX Runtime alone: `bench/session.py`."""
+    """A process that measures itself, as `bench/session.py` and `bench/queries.py` do; it must be `piped`."""
 
     def run(self, seconds: float) -> Measured:
         """Run the model for some seconds.
@@ -160,18 +177,27 @@ class Session(Child):
         Raises:
             LoadError: if it ends instead.
         """
+        stretch = Stretch(self)
+        nanoseconds = self.ask(str(seconds))
+        stretch.end()
+        return stretch.measured(nanoseconds, sum(nanoseconds) / 1e9)
+
+    def ask(self, line: str) -> list[int]:
+        """Nanoseconds of each run of what a line asks for.
+
+        Raises:
+            LoadError: if it ends instead.
+        """
         reader, writer = self.process.stdout, self.process.stdin
         if reader is None or writer is None:
             raise LoadError("a session needs pipes")
-        stretch = Stretch(self)
-        writer.write(f"{seconds}\n".encode())
+        writer.write(f"{line}\n".encode())
         writer.flush()
-        line = reader.readline()
-        stretch.end()
-        if not line:
+        answer = reader.readline()
+        if not answer:
             raise LoadError(f"it ended:\n{self.last_words()}")
-        nanoseconds = json.loads(line)
-        return stretch.measured(nanoseconds, sum(nanoseconds) / 1e9)
+        nanoseconds: list[int] = json.loads(answer)
+        return nanoseconds
 
 
 def mlplat(*words: str) -> str:

@@ -196,6 +196,7 @@ def test_each_page_is_readable_in_light_and_dark(browser: Browser, begin: Start,
         scheme(browser, each)
         for page in PAGES:
             browser.open(registry.url + page, width)
+            browser.run("for (const each of document.querySelectorAll('details')) each.open = true")
             assert not browser.scrolls_sideways(), page
             assert browser.run(CONTRAST) == [], (page, each)
             assert browser.errors() == []
@@ -204,7 +205,7 @@ def test_each_page_is_readable_in_light_and_dark(browser: Browser, begin: Start,
                 "en",
                 1,
             ]
-            fields = browser.all("main :is(input, select, button):not([hidden]):not([type=hidden])")
+            fields = browser.all("main :is(input, select, textarea, button):not([hidden]):not([type=hidden])")
             assert all(field.accessible_name for field in fields), page
             assert (
                 min((field.size["height"] for field in fields if field.get_attribute("type") != "radio"), default=40)
@@ -238,6 +239,16 @@ def test_a_version_is_promoted_with_the_keyboard_alone(browser: Browser, begin: 
     active().send_keys("by keyboard", Keys.TAB, Keys.ENTER)
     browser.await_text("[role=status]", "champion names v2 since")
     assert named(registry) == ("v2", "ann", "by keyboard")
+
+
+def test_tags_are_changed_with_the_keyboard_alone(browser: Browser, begin: Start) -> None:
+    registry = begin()
+    log_in(browser, registry.url, make_key(registry, "writer"))
+    browser.open(f"{registry.url}/ui/models/iris/versions/v2")
+    browser.find("summary").send_keys(Keys.ENTER)
+    browser.find("#tags").send_keys("stage: live", Keys.ENTER, "team: a <b>", Keys.TAB, Keys.ENTER)
+    browser.await_text(".tags", "team: a <b>")
+    assert ask(registry, "GET", "/models/iris/versions/v2")["tags"] == {"stage": "live", "team": "a <b>"}
 
 
 def test_a_reader_sees_no_form(browser: Browser, begin: Start) -> None:

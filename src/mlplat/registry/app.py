@@ -1,6 +1,7 @@
 """The ASGI application."""
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,10 +16,14 @@ from mlplat.registry.answers import on_failure, on_gone, on_http_error, on_inval
 from mlplat.registry.edge import OPEN_PATHS, Edge
 from mlplat.registry.routes import all_routes
 from mlplat.registry.service import Service
+from mlplat.registry.shortcut import Shortcut
 from mlplat.registry.ui.errors import shown
 from mlplat.registry.ui.routes import page_routes
 from mlplat.registry.upkeep import Upkeep
 from mlplat.web.apikeys import SECURITY
+
+READERS = 40
+"""Threads that answer plain reads, as many as the framework has for the rest."""
 
 
 def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
@@ -28,6 +33,7 @@ def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
         service: the registry.
         sync_seconds: how often to look for what others wrote into the store.
     """
+    readers = ThreadPoolExecutor(READERS, "read")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -35,6 +41,7 @@ def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
         upkeep.start()
         yield
         upkeep.end()
+        readers.shutdown()
         service.database.close()
 
     app = FastAPI(
@@ -53,8 +60,10 @@ def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
             Exception: shown(on_failure),
         },
     )
-    for routes in (*all_routes(service), *page_routes(service)):
+    of_service = all_routes(service)
+    for routes in (*of_service, *page_routes(service)):
         app.include_router(routes)
+    app.add_middleware(Shortcut, routes=[route for routes in of_service for route in routes.routes], threads=readers)
     app.add_middleware(Edge, service=service)
     generated = app.openapi
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy import exc as sql
 
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import ConflictError, MovedError, NotFoundError, RequestError
-from mlplat.registry import catalogue, indexing, lookup, rows
+from mlplat.registry import encoded, indexing, lookup, rows
 from mlplat.registry.audit import Author, is_noted
-from mlplat.registry.bodies import AliasMove, Model, ModelPatch, NewModel, VersionDetail, VersionPatch
+from mlplat.registry.bodies import AliasMove, ModelPatch, NewModel, VersionPatch
 from mlplat.registry.entries import read_entry, short
 from mlplat.registry.service import Service
 from mlplat.registry.tables import TAG, models, versions
@@ -19,12 +19,12 @@ from mlplat.store import keys, tombstones
 from mlplat.store.aliases import AliasLog, utc_now
 from mlplat.store.seal import seal
 
-Made = Callable[[Connection, VersionDetail, bool], None]
-"""Is given a version and whether it is new, in the transaction that made its row."""
+Made = Callable[[Connection, bytes, bool], None]
+"""Is given a version as JSON and whether it is new, in the transaction that made its row."""
 
 
-def create_model(service: Service, author: Author, asked: NewModel, made: Callable[[Connection, Model], None]) -> None:
-    """Make a model without versions, and give it to `made` in the same transaction. Raises ConflictError if it exists."""
+def create_model(service: Service, author: Author, asked: NewModel, made: Callable[[Connection, bytes], None]) -> None:
+    """Make a model without versions, and give its JSON to `made` in the same transaction. Raises ConflictError if it exists."""
     now = utc_now()
     row = {**asked.model_dump(), "created_at": now, "updated_at": now, "versions": 0}
     try:
@@ -33,17 +33,35 @@ def create_model(service: Service, author: Author, asked: NewModel, made: Callab
             rows.set_model_tags(connection, model_id, asked.tags)
             rows.set_terms(connection, model_id)
             author.note(connection, "model.create", model=asked.name, after=asked.model_dump(exclude_none=True))
-            made(connection, Model(**row, latest=None, aliases={}))
+            found = encoded.get_model(connection, asked.name)
+            if found is None:  # pragma: no cover - its row was made in this transaction
+                raise lookup.no_model(asked.name)
+            made(connection, found)
     except sql.IntegrityError as error:
         raise ConflictError(f"There is a model {asked.name!r} already.") from error
 
 
-def patch_model(service: Service, author: Author, name: str, asked: ModelPatch) -> Model:
-    """Change what people say about a model. Raises NotFoundError."""
+def patch_model(
+    service: Service, author: Author, name: str, asked: ModelPatch, *, seen: Mapping[str, str] | None = None
+) -> None:
+    """Change what people say about a model.
+
+    Args:
+        service: the registry.
+        author: who changes it.
+        name: of the model.
+        asked: what changes.
+        seen: the tags that it must have until now; None if it does not matter.
+
+    Raises:
+        NotFoundError: if there is no such model.
+        RequestError: 412, if it has other tags.
+    """
     before = lookup.model(service, name)
     given = asked.model_dump(include=asked.model_fields_set)
     with service.database.write() as connection:
         model_id = _locked(connection, name)
+        _require_tags(connection, models, model_id, seen)
         if "tags" in given:
             rows.set_model_tags(connection, model_id, given.pop("tags") or {})
         columns = {**given, "updated_at": rows.later(utc_now())}
@@ -52,7 +70,6 @@ def patch_model(service: Service, author: Author, name: str, asked: ModelPatch) 
         changed = asked.model_dump(include=asked.model_fields_set)
         was = before.model_dump(include=asked.model_fields_set)
         author.note(connection, "model.patch", model=name, before=was, after=changed)
-    return lookup.model(service, name)
 
 
 def delete_model(service: Service, author: Author, name: str, reason: str) -> None:
@@ -112,7 +129,7 @@ def publish(service: Service, author: Author, manifest: Manifest, files: Mapping
     there = service.store.objects.size(keys.manifest(manifest.model, manifest.version)) is not None
     service.store.publish(manifest, files)
 
-    def done(connection: Connection, version: VersionDetail, _: bool) -> None:
+    def done(connection: Connection, version: bytes, _: bool) -> None:
         made(connection, version, not there)
 
     _index(service, author, manifest.model, manifest.version, done, received=True)
@@ -131,8 +148,16 @@ def adopt(service: Service, author: Author, model: str, version: str, made: Made
     _index(service, author, model, version, made)
 
 
-def patch_version(service: Service, author: Author, model: str, version: str, asked: VersionPatch) -> VersionDetail:
-    """Change the tags of a version. Raises NotFoundError."""
+def patch_version(
+    service: Service,
+    author: Author,
+    model: str,
+    version: str,
+    asked: VersionPatch,
+    *,
+    seen: Mapping[str, str] | None = None,
+) -> None:
+    """Change the tags of a version; for `seen`, and what is raised, see `patch_model`."""
     before = lookup.version(service, model, version)
     if "tags" in asked.model_fields_set:
         with service.database.write() as connection:
@@ -141,12 +166,12 @@ def patch_version(service: Service, author: Author, model: str, version: str, as
             version_id = connection.execute(select(versions.c.id).where(*wanted)).scalar_one_or_none()
             if version_id is None:
                 raise NotFoundError(f"There is no version {version!r} of {model!r}.")
+            _require_tags(connection, versions, version_id, seen)
             tags = asked.tags or {}
             rows.set_version_tags(connection, version_id, tags)
             connection.execute(update(models).where(models.c.id == model_id).values(updated_at=rows.later(utc_now())))
             was, now = {"tags": before.tags}, {"tags": tags}
             author.note(connection, "version.patch", model=model, target=version, before=was, after=now)
-    return lookup.version(service, model, version)
 
 
 def delete_version(service: Service, author: Author, model: str, version: str, reason: str) -> None:
@@ -241,14 +266,21 @@ def _index(service: Service, author: Author, model: str, version: str, made: Mad
         if not known:
             note: dict[str, Any] = {"sha256": entry.sha256, "bytes": entry.size}
             author.note(connection, "version.create", model=model, target=version, after=note)
-        found = catalogue.get_version(connection, model, version)
+        found = encoded.get_version(connection, model, version)
         if found is None:  # pragma: no cover - its row was made in this transaction
             raise lookup.no_version(service, model, version)
         made(connection, found, not known)
 
 
+def _require_tags(connection: Connection, table: Table, row_id: int, seen: Mapping[str, str] | None) -> None:
+    if seen is not None and connection.scalar(select(table.c.tags).where(table.c.id == row_id)) != seen:
+        raise RequestError(
+            "The tags were changed meanwhile; nothing was changed now.", status=412, code="changed", hint="Look again."
+        )
+
+
 def _locked(connection: Connection, model: str) -> int:
     model_id = rows.lock_model(connection, model)
     if model_id is None:
-        raise NotFoundError(f"There is no model {model!r}.")
+        raise lookup.no_model(model)
     return model_id

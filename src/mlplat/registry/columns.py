@@ -55,6 +55,11 @@ class Json(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
+def moment(value: datetime | str) -> datetime:
+    """A time as the driver gives it, where no column's type is asked: SQLite's has but text."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+
 def utc(moment: datetime) -> datetime:
     """A time with a zone in UTC; at the ends of the calendar, which an offset may lead out of, as it is."""
     try:

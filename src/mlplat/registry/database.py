@@ -45,8 +45,6 @@ class Database:
         self.failures = 0
         parsed = _parsed(url)
         self.engine = _engine(parsed, pool_size, CONNECT_SECONDS, answer_seconds)
-        # PostgreSQL needs no transaction to read, which would cost two more round trips.
-        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT") if self.is_shared else self.engine
         self._looking = _engine(parsed, 1, 2, LOOK_SECONDS)
         self._is_away = False
         self._look = Lock()
@@ -64,7 +62,7 @@ class Database:
             DatabaseError: if the database does not answer.
         """
         self._admit()
-        with self._explained(), self._reading.connect() as connection:
+        with self._explained(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -79,10 +77,12 @@ class Database:
         """
         self._admit()
         with self._explained(), self.engine.connect() as connection:
+            if self.is_shared:
+                connection.execution_options(isolation_level="READ COMMITTED")
+            connection.execution_options(writes=True)
             if patient and self.is_shared:
                 connection.connection.driver_connection.answer_seconds = PATIENT_SECONDS  # type: ignore[union-attr]
                 connection.detach()  # and closed in the end, as the next one is not so patient
-            connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
 
@@ -101,7 +101,6 @@ class Database:
             return
         self._admit()
         with self._explained(), self.engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
             held = connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": lock}).scalar_one()
             try:
                 yield bool(held)

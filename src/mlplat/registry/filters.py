@@ -3,12 +3,15 @@
 import math
 import operator
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, exists, select, true
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, exists, select
 
 from mlplat.errors import RequestError
-from mlplat.registry.tables import metrics, models, versions
+from mlplat.registry.statements import Where
+from mlplat.registry.tables import metrics, models, terms, versions
 
 OPERATORS: dict[str, Any] = {
     ">=": operator.ge,
@@ -20,8 +23,19 @@ OPERATORS: dict[str, Any] = {
 }
 METRIC_FORM = re.compile(r"([^<>=!\0]{1,200}?)\s*(>=|<=|!=|==|=|>|<)\s*(\S{1,40})")
 
+MODEL_ID = select(models.c.id).where(models.c.name == bindparam("model")).scalar_subquery()
+"""Of the model whose versions are listed; it is found first, so that they come in the order of an index."""
 
-def tagged(table: Table, owner: ColumnElement[Any], tag: str) -> ColumnElement[bool]:
+Condition = Callable[..., ColumnElement[bool]]
+
+
+@cache
+def equal(column: ColumnElement[Any]) -> Condition:
+    """That a column is a value."""
+    return lambda value: column == value
+
+
+def tagged(table: Table, owner: ColumnElement[Any], tag: str) -> Where:
     """Rows that have a tag.
 
     Args:
@@ -35,12 +49,11 @@ def tagged(table: Table, owner: ColumnElement[Any], tag: str) -> ColumnElement[b
     key, colon, value = tag.partition(":")
     if not key or "\0" in tag:
         raise RequestError(f"tag: found {tag[:100]!r}, expected KEY:VALUE.")
-    found = select(1).select_from(table).where(next(iter(table.c)) == owner, table.c.key == key)
-    return exists(found.where(table.c.value == value) if colon else found)
+    return Where(_tagged(table, owner), (key, value)) if colon else Where(_keyed(table, owner), (key,))
 
 
-def measured(condition: str) -> ColumnElement[bool]:
-    """Versions with a metric that meets a condition such as `accuracy>=0.9`.
+def measured(condition: str) -> Where:
+    """Versions of the model with a metric that meets a condition such as `accuracy>=0.9`.
 
     Raises:
         RequestError: if it is none.
@@ -49,20 +62,57 @@ def measured(condition: str) -> ColumnElement[bool]:
     value = _number(found[3]) if found else math.nan
     if found is None or not math.isfinite(value):
         raise RequestError(f"metric: found {condition[:100]!r}, expected a condition such as accuracy>=0.9.")
-    compare = OPERATORS[found[2].replace("==", "=")]
-    own = metrics.alias()  # as the list may be sorted by another one
-    its = own.c.version_id == versions.c.id, own.c.name == found[1].strip()
-    return exists(select(1).select_from(own).where(*its, compare(own.c.value, value)))
+    return Where(_measured(found[2].replace("==", "=")), (found[1].strip(), value))
 
 
-def for_key(connection: Connection, pattern: str | None) -> ColumnElement[bool]:
+def for_key(connection: Connection, pattern: str | None) -> list[Where]:
     """Models whose name is as the pattern of a key says; `*` and `?` stand for others, as in `fnmatch`."""
     if pattern is None:
-        return true()
+        return []
     if connection.dialect.name == "sqlite":
-        return models.c.name.op("GLOB", is_comparison=True)(pattern)
+        return [Where(_globbed, (pattern,))]
     escaped = pattern.replace("\\", "\\\\").replace("_", r"\_").replace("%", r"\%")
-    return models.c.name.like(escaped.replace("*", "%").replace("?", "_"), escape="\\")
+    return [Where(_alike, (escaped.replace("*", "%").replace("?", "_"),))]
+
+
+def has_word(first: Any, end: Any) -> ColumnElement[bool]:
+    """Models that are found by a word within a range."""
+    return models.c.id.in_(select(terms.c.model_id).where(terms.c.term >= first, terms.c.term < end))
+
+
+# A condition is made once for each of its forms, as it is known by its identity.
+
+
+@cache
+def _keyed(table: Table, owner: ColumnElement[Any]) -> Condition:
+    its = select(1).select_from(table).where(next(iter(table.c)) == owner)
+    return lambda key: exists(its.where(table.c.key == key))
+
+
+@cache
+def _tagged(table: Table, owner: ColumnElement[Any]) -> Condition:
+    its = select(1).select_from(table).where(next(iter(table.c)) == owner)
+    return lambda key, value: exists(its.where(table.c.key == key, table.c.value == value))
+
+
+@cache
+def _measured(compared: str) -> Condition:
+    compare = OPERATORS[compared]
+
+    def measured_(name: Any, value: Any) -> ColumnElement[bool]:
+        own = metrics.alias()  # as the list may be sorted by another one
+        its = own.c.model_id == MODEL_ID, own.c.version_id == versions.c.id, own.c.name == name
+        return exists(select(1).select_from(own).where(*its, compare(own.c.value, value)))
+
+    return measured_
+
+
+def _globbed(pattern: Any) -> ColumnElement[bool]:
+    return models.c.name.op("GLOB", is_comparison=True)(pattern)
+
+
+def _alike(pattern: Any) -> ColumnElement[bool]:
+    return models.c.name.like(pattern, escape="\\")
 
 
 def _number(text: str) -> float:

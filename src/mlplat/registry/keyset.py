@@ -59,8 +59,9 @@ def page(
     """
     query = query.add_columns(sort.column.label("sort_value"), sort.identity.label("sort_id"))
     if part.cursor is not None:
-        query = query.where(_behind(sort, *cursors.decode(part.cursor, sort.name, sort.kind)))
-    order = (sort.column.desc(), sort.identity.desc()) if sort.down else (sort.column.asc(), sort.identity.asc())
+        last = cursors.decode(part.cursor, sort.name, sort.kind)
+        query = query.where(behind(sort.column, sort.identity, *last, down=sort.down))
+    order = ordered(sort.column, sort.identity, down=sort.down)
     rows = list(connection.execute(query.order_by(*order).limit(part.limit + 1)))
     shown = rows[: part.limit]
     more = len(rows) > part.limit
@@ -68,8 +69,15 @@ def page(
     return Page(items=made(shown), next=following)
 
 
-def _behind(sort: Sort, value: Any, last: int) -> ColumnElement[bool]:
+def ordered(column: ColumnElement[Any], identity: ColumnElement[Any], *, down: bool) -> tuple[ColumnElement[Any], ...]:
+    """What a list is ordered by."""
+    return (column.desc(), identity.desc()) if down else (column.asc(), identity.asc())
+
+
+def behind(
+    column: ColumnElement[Any], identity: ColumnElement[Any], value: Any, last: Any, *, down: bool
+) -> ColumnElement[bool]:
     """The rows behind one; as a range of the index, and then the rows with equal values."""
-    if sort.down:
-        return and_(sort.column <= value, or_(sort.column < value, sort.identity < last))
-    return and_(sort.column >= value, or_(sort.column > value, sort.identity > last))
+    if down:
+        return and_(column <= value, or_(column < value, identity < last))
+    return and_(column >= value, or_(column > value, identity > last))

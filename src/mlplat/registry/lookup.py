@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from mlplat.errors import GoneError, NotFoundError
-from mlplat.registry import catalogue, indexing
+from mlplat.registry import catalogue, encoded, indexing
 from mlplat.registry.bodies import AliasMove, Model, VersionDetail
 from mlplat.registry.service import Service
 from mlplat.registry.tables import models, versions
@@ -13,23 +13,33 @@ SHOWN = 10
 
 def model(service: Service, name: str) -> Model:
     """A model. Raises NotFoundError."""
+    return Model.model_validate_json(encoded_model(service, name))
+
+
+def encoded_model(service: Service, name: str) -> bytes:
+    """A model as JSON. Raises NotFoundError."""
     with service.database.read() as connection:
-        found = catalogue.get_model(connection, name)
+        found = encoded.get_model(connection, name)
     if found is None and indexing.find_model(service.database, service.store, name):
         with service.database.read() as connection:
-            found = catalogue.get_model(connection, name)
+            found = encoded.get_model(connection, name)
     if found is None:
-        raise NotFoundError(f"There is no model {name!r}.")
+        raise no_model(name)
     return found
 
 
 def version(service: Service, name: str, version_: str) -> VersionDetail:
     """A version. Raises NotFoundError, saying which there are, or who deleted it."""
+    return VersionDetail.model_validate_json(encoded_version(service, name, version_))
+
+
+def encoded_version(service: Service, name: str, version_: str) -> bytes:
+    """A version as JSON. Raises NotFoundError, saying which there are, or who deleted it."""
     with service.database.read() as connection:
-        found = catalogue.get_version(connection, name, version_)
+        found = encoded.get_version(connection, name, version_)
     if found is None and indexing.find_version(service.database, service.store, name, version_):
         with service.database.read() as connection:
-            found = catalogue.get_version(connection, name, version_)
+            found = encoded.get_version(connection, name, version_)
     if found is None:
         raise no_version(service, name, version_)
     return found
@@ -46,6 +56,11 @@ def alias(service: Service, name: str, alias_: str) -> AliasMove:
         known = ", ".join(model(service, name).aliases) or "none"
         raise NotFoundError(f"{name!r} has no alias {alias_!r}.", hint=f"It has {known}.")
     return found
+
+
+def no_model(name: str) -> NotFoundError:
+    """The error for a model that does not exist."""
+    return NotFoundError(f"There is no model {name!r}.")
 
 
 def no_version(service: Service, name: str, version_: str) -> NotFoundError:

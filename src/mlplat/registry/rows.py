@@ -62,7 +62,8 @@ def put_version(connection: Connection, model_id: int, entry: Entry, *, by: str 
         connection.execute(update(versions).where(versions.c.id == version_id).values(**row))
         connection.execute(delete(tables.metrics).where(tables.metrics.c.version_id == version_id))
     if metrics := entry.metrics():
-        connection.execute(insert(tables.metrics), [{"version_id": version_id, **metric} for metric in metrics])
+        its = {"version_id": version_id, "model_id": model_id}
+        connection.execute(insert(tables.metrics), [{**its, **metric} for metric in metrics])
     new = terms_of([row["recipe"]])
     add(connection, terms, [{"term": term, "model_id": model_id} for term in sorted(new)])
     count_versions(connection, model_id, row["published_at"])

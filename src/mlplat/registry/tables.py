@@ -78,6 +78,8 @@ metrics = Table(
     Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True),
     Column("name", word(METRIC), primary_key=True),
     Column("value", Float(53), nullable=False),
+    Column("model_id", Id),  # of the version; the database fills it in where an older release left it out
+    Index(None, "model_id", "name", "value", "version_id"),
 )
 
 moves = Table(

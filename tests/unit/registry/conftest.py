@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import psycopg
@@ -302,19 +302,40 @@ def publish(store: ObjectStore, draft: Callable[..., Any]) -> Publish:
     return put
 
 
+class Noting(psycopg.Cursor[Any]):
+    """A cursor that notes its statements."""
+
+    seen: list[str]
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Self:
+        self.seen.append(str(query))
+        return super().execute(query, *args, **kwargs)
+
+
 @contextmanager
 def counted(database: Database) -> Iterator[list[str]]:
-    """The statements that are executed within the block."""
+    """The statements that the driver is asked within the block, by connections that are taken within it."""
     seen: list[str] = []
 
-    def note(*args: Any) -> None:
-        seen.append(args[2])
+    def begin(connection: Any, *_: object) -> None:
+        if database.is_shared:
+            connection.cursor_factory = type("Noting", (Noting,), {"seen": seen})
+        else:
+            connection.set_trace_callback(seen.append)
 
-    event.listen(database.engine, "before_cursor_execute", note)
+    def end(connection: Any, *_: object) -> None:
+        if database.is_shared:
+            connection.cursor_factory = psycopg.Cursor
+        else:
+            connection.set_trace_callback(None)
+
+    event.listen(database.engine, "checkout", begin)
+    event.listen(database.engine, "checkin", end)
     try:
         yield seen
     finally:
-        event.remove(database.engine, "before_cursor_execute", note)
+        event.remove(database.engine, "checkout", begin)
+        event.remove(database.engine, "checkin", end)
         seen[:] = [statement for statement in seen if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
 
 

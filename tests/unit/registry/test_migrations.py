@@ -2,13 +2,17 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 
-from mlplat.registry import tables
+from mlplat.registry import catalogue, migrations, tables
 from mlplat.registry.database import Database
+from mlplat.registry.keyset import Slice
 from mlplat.registry.migrations import migrate
 
 
@@ -48,4 +52,50 @@ def test_a_database_of_a_newer_release_is_left_as_it_is(empty_url: str) -> None:
     migrate(database)
     with database.read() as connection:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "from the future"
+    database.close()
+
+
+def put_version_as_of_0002(connection: Connection, number: int, **metrics: float) -> None:
+    """What a registry that knows no later step writes for a version, into the one model `iris`."""
+    connection.execute(
+        text(
+            'INSERT INTO versions (id, model_id, version, "natural", created_at, published_at, task, recipe, params,'
+            ' runtime, "rows", bytes, metrics, tags, sha256, facts) VALUES (:id, 1, :name, :name,'
+            " '2026-01-01 00:00:00', '2026-01-01 00:00:00', 't', 'r', '{}', 'onnx', 1, 1, '{}', '{}', '', '{}')"
+        ),
+        {"id": number, "name": f"v{number}"},
+    )
+    for name, value in metrics.items():
+        connection.execute(
+            text("INSERT INTO metrics (version_id, name, value) VALUES (:id, :name, :value)"),
+            {"id": number, "name": name, "value": value},
+        )
+
+
+def test_versions_are_listed_by_metrics_that_were_written_before_the_step_and_by_older_releases_after_it(
+    empty_url: str,
+) -> None:
+    database = Database(empty_url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with database.write(patient=True) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(
+            text(
+                "INSERT INTO models (id, name, tags, created_at, updated_at, versions)"
+                " VALUES (1, 'iris', '{}', '2026-01-01 00:00:00', '2026-01-01 00:00:00', 0)"
+            )
+        )
+        put_version_as_of_0002(connection, 1, accuracy=0.5, loss=3)
+        put_version_as_of_0002(connection, 2, accuracy=0.7)
+        put_version_as_of_0002(connection, 3)
+    migrate(database)
+    with database.write() as connection:
+        put_version_as_of_0002(connection, 4, accuracy=0.6, loss=2)
+    with database.read() as connection:
+        listed = catalogue.list_versions(connection, "iris", Slice(50), sort="-metric:accuracy")
+        assert [version.version for version in listed.items] == ["v2", "v4", "v1"]
+        found = catalogue.list_versions(connection, "iris", Slice(50), conditions=["loss<=2"])
+        assert [version.version for version in found.items] == ["v4"]
     database.close()

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Query, Response
 from sqlalchemy import Connection
 
-from mlplat.registry import catalogue, changes, lookup
-from mlplat.registry.answers import JSONAnswer, answer
+from mlplat.registry import changes, encoded, lookup
+from mlplat.registry.answers import JSONAnswer
 from mlplat.registry.bodies import Deletion, Model, ModelPatch, NewModel, Page, Role
 from mlplat.registry.idempotency import Answer, Keep, once
 from mlplat.registry.routes.asking import Asking, ModelName, Part, Sorting, Tag, Word, errors
@@ -27,14 +27,14 @@ def model_routes(service: Service) -> APIRouter:
         """The models that the key may see. Sort: name, created_at or updated_at."""
         with service.database.read() as connection:
             wanted = {"sort": sort, "owner": owner, "tags": tag}
-            found = catalogue.list_models(connection, part, pattern=author.caller.pattern, **wanted)  # type: ignore[arg-type]
-        return answer(found)
+            found = encoded.list_models(connection, part, pattern=author.caller.pattern, **wanted)  # type: ignore[arg-type]
+        return JSONAnswer(found)
 
     @routes.get("/search", response_model=Page[Model], responses=errors())
     def search(author: Asking, part: Part, q: Annotated[str, Query(min_length=1, max_length=400)]) -> Response:
         """Models with words that begin with all the given ones: in name, description, owner, tags and recipes."""
         with service.database.read() as connection:
-            return answer(catalogue.search_models(connection, q, part, pattern=author.caller.pattern))
+            return JSONAnswer(encoded.search_models(connection, q, part, pattern=author.caller.pattern))
 
     @routes.post("/models", status_code=201, response_model=Model, responses=errors(403, 409))
     def create(author: Asking, asked: NewModel, key: IdempotencyKey = None) -> Response:
@@ -42,8 +42,8 @@ def model_routes(service: Service) -> APIRouter:
         author.caller.require_model(asked.name)
 
         def act(keep: Keep) -> None:
-            def made(connection: Connection, model: Model) -> None:
-                keep(connection, Answer(201, model.model_dump_json()))
+            def made(connection: Connection, model: bytes) -> None:
+                keep(connection, Answer(201, model.decode()))
 
             changes.create_model(service, author, asked, made)
 
@@ -54,7 +54,7 @@ def model_routes(service: Service) -> APIRouter:
     def get(author: Asking, name: ModelName) -> Response:
         """One model."""
         author.caller.require_sight(name)
-        return answer(lookup.model(service, name))
+        return JSONAnswer(lookup.encoded_model(service, name))
 
     @routes.get("/models/{name}/access", status_code=204, responses=errors(403))
     def access(author: Asking, name: ModelName, role: Role) -> Response:
@@ -66,7 +66,8 @@ def model_routes(service: Service) -> APIRouter:
     def patch(author: Asking, name: ModelName, asked: ModelPatch) -> Response:
         """Change what people say about a model."""
         author.caller.require_model(name)
-        return answer(changes.patch_model(service, author, name, asked))
+        changes.patch_model(service, author, name, asked)
+        return JSONAnswer(lookup.encoded_model(service, name))
 
     @routes.delete("/models/{name}", status_code=204, responses=errors(403, 404, 409))
     def delete(author: Asking, name: ModelName, asked: Annotated[Deletion | None, Body()] = None) -> Response:

@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import OverloadedError, RequestError
-from mlplat.registry import catalogue, changes, lookup
-from mlplat.registry.answers import answer, sentence
+from mlplat.registry import changes, encoded, lookup
+from mlplat.registry.answers import JSONAnswer, sentence
 from mlplat.registry.audit import Author
 from mlplat.registry.bodies import Deletion, NewVersion, Page, Version, VersionDetail, VersionPatch
 from mlplat.registry.edge import BODY_BYTES, too_large
@@ -84,7 +84,7 @@ def version_routes(service: Service) -> APIRouter:
         author.caller.require_sight(name)
         wanted: dict[str, Any] = {"sort": sort, "task": task, "recipe": recipe, "tags": tag, "conditions": metric}
         with service.database.read() as connection:
-            return answer(catalogue.list_versions(connection, name, part, **wanted))
+            return JSONAnswer(encoded.list_versions(connection, name, part, **wanted))
 
     @routes.post(
         "",
@@ -116,13 +116,14 @@ def version_routes(service: Service) -> APIRouter:
     def get(author: Asking, name: ModelName, version: VersionName) -> Response:
         """One version, with all that its manifest says but for samples and baseline."""
         author.caller.require_sight(name)
-        return answer(lookup.version(service, name, version))
+        return JSONAnswer(lookup.encoded_version(service, name, version))
 
     @routes.patch("/{version}", response_model=VersionDetail, responses=errors(403, 404))
     def patch(author: Asking, name: ModelName, version: VersionName, asked: VersionPatch) -> Response:
         """Change the tags of a version; all else of it never changes."""
         author.caller.require_model(name)
-        return answer(changes.patch_version(service, author, name, version, asked))
+        changes.patch_version(service, author, name, version, asked)
+        return JSONAnswer(lookup.encoded_version(service, name, version))
 
     @routes.delete("/{version}", status_code=204, responses=errors(403, 404, 409))
     def delete(
@@ -210,8 +211,8 @@ def _adopt(service: Service, author: Author, name: str, version: str, key: str |
 def _kept_by(keep: Keep) -> changes.Made:
     """Let the answer to a create be kept."""
 
-    def made(connection: Connection, version: VersionDetail, is_new: bool) -> None:
-        keep(connection, Answer(201 if is_new else 200, version.model_dump_json()))
+    def made(connection: Connection, version: bytes, is_new: bool) -> None:
+        keep(connection, Answer(201 if is_new else 200, version.decode()))
 
     return made
 

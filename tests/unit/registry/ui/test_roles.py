@@ -29,6 +29,8 @@ PAGES: dict[tuple[str, str], str] = {
     ("GET", f"{VERSION}/files/{{file}}"): READER,
     ("GET", f"{VERSION}/manifest"): READER,
     ("GET", ALIAS): READER,
+    ("POST", "/ui/models/{name}/tags"): WRITER,
+    ("POST", f"{VERSION}/tags"): WRITER,
     ("POST", VERSION): WRITER,
     ("POST", ALIAS): WRITER,
     ("GET", "/ui/audit"): ALL,
@@ -73,9 +75,8 @@ def test_each_page_asks_for_its_role(
     def status(someone: Person) -> int:
         if method == "GET":
             return someone.client.get(path).status_code
-        return someone.send(
-            someone.open("/ui/login"), path, {"alias": "champion", "version": "v1", "reason": ""}
-        ).status_code
+        fields = {"alias": "champion", "version": "v1", "reason": "", "tags": "none"}
+        return someone.send(someone.open("/ui/login"), path, fields).status_code
 
     assert status(stranger()) in {303, 401, 403}
     elsewhere = person("admin", "other-*")

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Form, Query, Response
 from starlette.responses import RedirectResponse
 
 from mlplat.errors import RequestError
-from mlplat.registry import catalogue, lookup
-from mlplat.registry.bodies import AliasMove
+from mlplat.registry import catalogue, changes, lookup
+from mlplat.registry.bodies import AliasMove, VersionPatch
 from mlplat.registry.routes.asking import ModelName, VersionName
 from mlplat.registry.service import Service
-from mlplat.registry.ui import cards, charts, comparison, samples
+from mlplat.registry.ui import cards, charts, comparison, samples, tagging
 from mlplat.registry.ui.moving import move
 from mlplat.registry.ui.paths import query
 from mlplat.registry.ui.rendering import page
@@ -52,6 +52,24 @@ def version_pages(service: Service) -> APIRouter:
         back = f"{visit.root}ui/models/{name}/versions/{version}{query(moved=alias)}"
         return RedirectResponse(back, 303)
 
+    @routes.post("/versions/{version}/tags")
+    def tag_version(
+        visit: Sending,
+        name: ModelName,
+        version: VersionName,
+        tags: Annotated[str, Form()] = "",
+        before: Annotated[str, Form()] = "",
+    ) -> Response:
+        """Replace the tags of a version."""
+        visit.known.caller.require_sight(name)
+        visit.known.caller.require_model(name)
+        try:
+            asked = VersionPatch(tags=tagging.read(tags))
+            changes.patch_version(service, visit.known, name, version, asked, seen=tagging.shown(before))
+        except RequestError as error:
+            return _show(service, visit, name, version, problem=error, tags=tags)
+        return RedirectResponse(f"{visit.root}ui/models/{name}/versions/{version}", 303)
+
     @routes.get("/compare")
     def compare(
         visit: Visiting, name: ModelName, left: Annotated[str, Query()] = "", right: Annotated[str, Query()] = ""
@@ -84,8 +102,9 @@ def _show(
     problem: RequestError | None = None,
     alias: str = "",
     reason: str = "",
+    tags: str | None = None,
 ) -> Response:
-    """The page of a version; with a problem, its form is as it was sent, but knows what the aliases name now."""
+    """The page of a version; with a problem, the form is as it was sent, but knows what the aliases name now."""
     visit.known.caller.require_sight(name)
     found = lookup.version(service, name, version)
     with service.database.read() as connection:
@@ -114,6 +133,8 @@ def _show(
         problem=problem,
         alias=alias,
         reason=reason,
+        is_tagging=tags is not None,
+        tag_lines=tagging.lines(found.tags) if tags is None else tags,
     )
 
 

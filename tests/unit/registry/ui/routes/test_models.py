@@ -1,8 +1,10 @@
 """The list of models and the page of one: what is there, a page at a time, for who may see it."""
 
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
+import pytest
 from httpx import Client
 from tests.unit.registry.conftest import counted
 from tests.unit.registry.ui.conftest import Person, words
@@ -119,3 +121,28 @@ def test_each_page_costs_few_queries(client: Client, person: Make, service: Serv
         with counted(service.database) as statements:
             someone.open(path)
         assert len(statements) <= most, (path, statements)
+
+
+@pytest.mark.parametrize("of", ["/models/iris", "/models/iris/versions/v1"])
+def test_tags_are_changed_by_a_form_unless_someone_else_changed_them(
+    client: Client, person: Make, catalogued: Any, of: str
+) -> None:
+    catalogued("v1")
+    client.patch(of, json={"tags": {"stage": "trial", "who": '"ann" <a>'}})
+    someone = person()
+    page = someone.open(f"/ui{of}")
+    before = unescape(page.split('name="before" value="')[1].split('"')[0])
+    answer = someone.send(page, f"/ui{of}/tags", {"before": before, "tags": "stage: live\r\nteam: a & b\r\n"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{'../' * of.count('/')}../ui{of}")
+    assert client.get(of).json()["tags"] == {"stage": "live", "team": "a & b"}
+    (line,) = client.get("/audit?who=a writer").json()["items"]
+    assert line["action"] in {"model.patch", "version.patch"}
+    assert (line["before"]["tags"]["stage"], line["after"]["tags"]["stage"]) == ("trial", "live")
+    late = someone.send(page, f"/ui{of}/tags", {"before": before, "tags": "stage: late"})
+    assert late.status_code == 412
+    assert "The tags were changed meanwhile; nothing was changed now." in words(late.text)
+    assert "stage: late</textarea>" in late.text
+    wrong = someone.send(page, f"/ui{of}/tags", {"before": before, "tags": "live"})
+    assert (wrong.status_code, "expected key: value" in words(wrong.text)) == (422, True)
+    assert client.get(of).json()["tags"] == {"stage": "live", "team": "a & b"}
+    assert "Change the tags" not in person("reader").open(f"/ui{of}")

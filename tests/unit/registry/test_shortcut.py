@@ -1,0 +1,107 @@
+"""What the shortcut answers is what the framework would."""
+
+from collections.abc import Callable
+
+import pytest
+from httpx import Client
+
+from mlplat.registry import indexing
+from mlplat.registry.service import Service
+
+from .conftest import Publish
+
+PATHS = (
+    "/models",
+    "/models/iris",
+    "/models/iris/versions",
+    "/models/iris/versions/v1",
+    "/models/nowhere",
+    "/models/nowhere/versions",
+    "/models/nowhere/versions/v1",
+    "/models/iris/versions/v9",
+    "/models/.iris",
+    "/models/iris..x/versions",
+    "/models/iris/versions/v1%0A",
+    "/models/iris%2Fx",
+    "/models/iris/",
+    "/search",
+)
+QUERIES = (
+    "limit=1",
+    "limit=200",
+    "limit=201",
+    "limit=0",
+    "limit=",
+    "limit=01",
+    "limit=%C2%B2",
+    "limit=1&limit=2",
+    "limit=2&cursor=nonsense",
+    "cursor=",
+    "cursor=" + "x" * 3000,
+    "sort=-created_at",
+    "sort=name",
+    "sort=",
+    "sort=" + "x" * 201,
+    "sort=" + "x" * 221,
+    "sort=%00",
+    "tag=a:b",
+    "q=ir",
+    "q=ir+ro&limit=1",
+    "q=%C3%A4%FF;",
+    "q=",
+    "q=" + "x" * 201,
+    "q=" + "x+" * 20,
+    "q=a&q=ir",
+    "&limit=1&",
+    "=1",
+    "%00=1",
+)
+ASKED = [*PATHS, *(f"{path}?{query}" for path in (PATHS[0], PATHS[2], "/search") for query in QUERIES)]
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_a_plain_read_is_answered_as_the_framework_does(
+    client: Client, service: Service, publish: Publish, path: str
+) -> None:
+    for model in ("iris", "rose"):
+        for version in ("v1", "v2"):
+            publish(version, model=model)
+    indexing.index_store(service.database, service.store)
+    plain, asked = client.get(path), client.get(f"{path}{'&' if '?' in path else '?'}unknown=1")
+    assert (plain.status_code, plain.content) == (asked.status_code, asked.content)
+    fresh = {"x-request-id", "date"}
+    assert [(n, v) for n, v in plain.headers.multi_items() if n not in fresh] == [
+        (n, v) for n, v in asked.headers.multi_items() if n not in fresh
+    ]
+
+
+def test_the_pages_of_a_list_follow_each_other(client: Client, service: Service, publish: Publish) -> None:
+    for version in ("v1", "v2", "v3"):
+        publish(version)
+    indexing.index_store(service.database, service.store)
+    first = client.get("/models/iris/versions?limit=2&sort=version").json()
+    second = client.get(f"/models/iris/versions?limit=2&sort=version&cursor={first['next']}").json()
+    assert [found["version"] for found in first["items"] + second["items"]] == ["v1", "v2", "v3"]
+    assert second["next"] is None
+
+
+def test_a_key_sees_no_more_by_it(
+    client: Client, service: Service, publish: Publish, key: Callable[..., dict[str, str]]
+) -> None:
+    publish("v1")
+    indexing.index_store(service.database, service.store)
+    headers = key("reader", "team-*")
+    assert client.get("/models", headers=headers).json()["items"] == []
+    for path in ("/models/iris", "/models/iris/versions", "/models/iris/versions/v1"):
+        assert client.get(path, headers=headers).status_code == client.get(path + "?a=1", headers=headers).status_code
+        assert client.get(path, headers=headers).status_code in {403, 404}
+
+
+def test_its_requests_are_counted_under_their_route(client: Client) -> None:
+    client.get("/models")
+    client.get("/models/nowhere/versions/v1")
+    client.get("/search?q=x")
+    counted = client.get("/metrics").text
+    assert 'mlplat_registry_requests_total{method="GET",route="/models",status="200"}' in counted
+    assert 'mlplat_registry_requests_total{method="GET",route="/search",status="200"}' in counted
+    assert 'route="/models/{name}/versions/{version}",status="404"' in counted

@@ -1,0 +1,55 @@
+"""Queries that are asked of the driver itself fail as all others do."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from mlplat.errors import RequestError
+from mlplat.registry import catalogue
+from mlplat.registry.database import Database, DatabaseError
+from mlplat.registry.keyset import Slice
+from mlplat.registry.statements import Statement
+
+
+def test_a_connection_that_is_cut_is_a_503_and_is_not_used_again(postgresql: Any) -> None:
+    url = postgresql.new_url(tables=True)
+    database = Database(url, pool_size=1)
+
+    def read() -> None:
+        with database.read() as connection:
+            assert catalogue.list_models(connection, Slice()).items == []
+            postgresql.go(url)
+            catalogue.list_models(connection, Slice())
+
+    with pytest.raises(DatabaseError, match="does not answer"):
+        read()
+    postgresql.come(url)
+    with database.read() as connection:
+        assert catalogue.list_models(connection, Slice()).items == []
+    database.close()
+
+
+def test_one_that_takes_too_long_is_a_503(postgresql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlplat.registry.postgresql.SESSION", "SET statement_timeout = '10ms'")
+    database = Database(postgresql.new_url(), pool_size=1)
+    with pytest.raises(DatabaseError, match="statement timeout"), database.read() as connection:
+        Statement(select(func.pg_sleep(5))).rows(connection, {})
+    with database.read() as connection:
+        assert Statement(select(func.now())).rows(connection, {})
+    database.close()
+
+
+def test_a_value_that_the_database_cannot_hold_is_the_requests_fault(postgresql: Any) -> None:
+    database = Database(postgresql.new_url(tables=True))
+    with pytest.raises(RequestError), database.read() as connection:
+        catalogue.get_model(connection, "a\0b")
+    database.close()
+
+
+def test_a_file_that_is_no_database_is_a_503(tmp_path: Any) -> None:
+    (tmp_path / "registry.db").write_bytes(b"not a database" * 100)
+    database = Database(f"sqlite:///{tmp_path}/registry.db")
+    with pytest.raises(DatabaseError), database.read() as connection:
+        catalogue.list_models(connection, Slice())
+    database.close()
