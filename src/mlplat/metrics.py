@@ -2,10 +2,12 @@
 
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import prometheus_client
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
@@ -44,8 +46,12 @@ class Distribution:
         if self.noted:
             values = np.array(self.noted)
             del self.noted[: len(values)]
-            self._counts += np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._counts))
-            self._sum += float(values.sum())
+            self.count(values)
+
+    def count(self, values: NDArray[np.float64]) -> None:
+        """Count values [n] at once."""
+        self._counts += np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._counts))
+        self._sum += float(values.sum())
 
     @property
     def total(self) -> int:
@@ -62,26 +68,50 @@ class Distribution:
         family.add_metric(labels, buckets, self._sum)
 
 
+Tell = Callable[[str, str, NDArray[np.float64], Sequence[int]], None]
+"""Takes predictions that were counted: the protocol, the version, and the seconds [n] and rows of each."""
+
+
 class Tally:
     """Counts of the requests by one protocol to one version.
 
     Attributes:
         seconds: that each took.
         rows: that were predicted.
+        note: notes the seconds of a prediction like most: status 200, and told with others by `settle`.
+        note_rows: notes its rows; called before `note`.
+        noted: the seconds of those that are not counted yet.
     """
 
-    __slots__ = ("_others", "rows", "seconds")
+    __slots__ = ("_noted_rows", "_others", "note", "note_rows", "noted", "rows", "seconds")
 
     def __init__(self) -> None:
         self.seconds = Distribution(LATENCY_BUCKETS)
         self._others: Counter[int] = Counter()  # by status; all else were 200
         self.rows = 0
+        self.noted: list[float] = []
+        self._noted_rows: list[int] = []
+        self.note: Callable[[float], None] = self.noted.append
+        self.note_rows: Callable[[int], None] = self._noted_rows.append
 
-    def add(self, seconds: float, status: int = 200) -> None:
-        """Count an answered request."""
+    def add(self, seconds: float, status: int = 200, rows: int = 0) -> None:
+        """Count an answered request that was told of apart."""
         if status != 200:
             self._others[status] += 1
         self.seconds.add(seconds)
+        self.rows += rows
+
+    def settle(self, tell: Callable[[NDArray[np.float64], Sequence[int]], None] | None = None) -> None:
+        """Count what was noted, and tell of it: the seconds [n] and the rows of each prediction."""
+        self.seconds.settle()
+        if self.noted:
+            seconds, rows = np.array(self.noted), self._noted_rows.copy()
+            self.noted.clear()
+            self._noted_rows.clear()
+            self.seconds.count(seconds)
+            self.rows += sum(rows)
+            if tell is not None:
+                tell(seconds, rows)
 
     def add_to(self, labels: tuple[str, str], requests: CounterMetricFamily, seconds: HistogramMetricFamily) -> None:
         """Give what was counted so far to Prometheus."""
@@ -91,9 +121,14 @@ class Tally:
 
 
 class ServeMetrics:
-    """Counters of one server."""
+    """Counters of one server.
 
-    def __init__(self) -> None:
+    Args:
+        tell: is told of the predictions that were noted, many at a time.
+    """
+
+    def __init__(self, tell: Tell | None = None) -> None:
+        self._tell = tell
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.ready = Gauge("mlplat_ready", "1 while the server is ready.", registry=registry)
@@ -143,6 +178,7 @@ class ServeMetrics:
         if version in self._served:
             self._served.remove(version)
         self._served.append(version)
+        self.settle()
         for labels in list(self._tallies):
             if labels[1] and labels[1] not in self._served:
                 del self._tallies[labels]
@@ -157,8 +193,8 @@ class ServeMetrics:
         """Count what was noted; called several times a second, as what is noted takes memory until then."""
         for distribution in (self._batch, self._run, self._queue, self.preprocess, self.predict, self.postprocess):
             distribution.settle()
-        for tally in list(self._tallies.values()):
-            tally.seconds.settle()
+        for labels, tally in list(self._tallies.items()):
+            tally.settle(None if self._tell is None else partial(self._tell, *labels))
 
     def set_drift(self, rows: int, features: Mapping[str, float], predictions: float | None) -> None:
         """Drift of the version that serves: on how many rows, of each feature, and of the predictions if measured."""

@@ -88,13 +88,24 @@ def test_an_access_log_names_trace_protocol_and_status(
     running = start(str(trained), model="iris", version="v1", access_log=True).ready()
     running.predict(FLOWER, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
     running.predict({"features": [1]}, headers={"traceparent": "00-nonsense"})
+    running.predict(FLOWER)
     running.client.get("/health")
+    told = [
+        line for line in running.client.get("/metrics").text.splitlines() if line.startswith("mlplat_requests_total{")
+    ]
+    assert [line for line in told if 'protocol="plain"' in line] == [
+        'mlplat_requests_total{protocol="plain",status="200",version="v1"} 2.0',
+        'mlplat_requests_total{protocol="plain",status="422",version="v1"} 1.0',
+    ]
     running.server._access_log.flush()
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if '"event":"request"' in line]
-    assert [(line["protocol"], line["status"], line["rows"]) for line in lines] == [
+    assert sorted((line["protocol"], line["status"], line["rows"]) for line in lines) == [
+        ("plain", 200, 1),
         ("plain", 200, 1),
         ("plain", 422, 0),
     ]
+    lines.sort(key=lambda line: ("trace_id" not in line, line["status"]))
+    assert lines[1].keys() | {"trace_id", "parent_span_id"} == lines[0].keys()
     assert (lines[0]["trace_id"], lines[0]["parent_span_id"]) == (TRACE, PARENT)
     assert "trace_id" not in lines[1]
     assert lines[0]["seconds"] > 0

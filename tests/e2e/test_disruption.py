@@ -201,7 +201,8 @@ def restarts(release: Release) -> dict[str, int]:
 def assert_whole_again(traffic: Traffic, moment: float) -> None:
     """No request that began after a Unix time failed, and before it what was left went on answering."""
     results = traffic.results.values()
-    failures = [failure for result in results for failure in result.failures]
-    assert [failure for failure in failures if failure.begun > moment] == [], traffic.summary()
+    late = [failure for result in results for failure in result.failures if failure.begun > moment]
+    after = [f"{failure.begun - moment:.2f} s after it was whole: {failure}" for failure in late]
+    assert after == [], traffic.summary()
     assert max(result.outage_seconds for result in results) < CRASH_SECONDS, traffic.summary()
     assert max(result.silence_seconds for result in results) < SILENCE_SECONDS, traffic.summary()

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mlplat.metrics import Distribution, ServeMetrics
+from mlplat.metrics import MOST_VERSIONS, Distribution, ServeMetrics
 
 
 def samples(metrics: ServeMetrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -32,6 +32,35 @@ def test_requests_are_counted_by_protocol_version_and_status() -> None:
     assert found["mlplat_request_seconds_count", frozenset({("protocol", "v2"), ("version", "v1")})] == 3
     assert found["mlplat_predicted_rows_total", frozenset({("version", "v1")})] == 7
     assert ("mlplat_predicted_rows_total", frozenset({("version", "")})) not in found
+
+
+def test_predictions_are_counted_and_told_together() -> None:
+    told: list[tuple[str, str, list[float], list[int]]] = []
+    metrics = ServeMetrics(lambda protocol, version, s, rows: told.append((protocol, version, s.tolist(), list(rows))))
+    tally = metrics.tally("v2", "v1")
+    for rows, seconds in ((1, 0.001), (3, 0.002)):
+        tally.note_rows(rows)
+        tally.note(seconds)
+    tally.add(0.003, rows=5)  # is told of apart
+    found = samples(metrics)
+    assert told == [("v2", "v1", [0.001, 0.002], [1, 3])]
+    assert found["mlplat_request_seconds_count", frozenset({("protocol", "v2"), ("version", "v1")})] == 3
+    assert found["mlplat_predicted_rows_total", frozenset({("version", "v1")})] == 9
+    metrics.settle()
+    assert len(told) == 1
+
+
+def test_a_version_that_is_forgotten_is_told_of_before() -> None:
+    told: list[str] = []
+    metrics = ServeMetrics(lambda _, version, __, ___: told.append(version))
+    metrics.forget_old("v0")
+    tally = metrics.tally("plain", "v0")
+    tally.note_rows(1)
+    tally.note(0.001)
+    for number in range(1, MOST_VERSIONS + 1):
+        metrics.forget_old(f"v{number}")
+    assert told == ["v0"]
+    assert not any("v0" in str(labels) for _, labels in samples(metrics))
 
 
 @pytest.mark.parametrize(("value", "below"), [(0.5, 0), (1.0, 1), (1.5, 1), (2.0, 2), (9.0, 2)])

@@ -1,27 +1,21 @@
 """A line for each prediction, if someone wants it: many are written at once, as far as there is room for them."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from select import PIPE_BUF
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from mlplat import logs
 from mlplat.bundle.manifest import utc
 from mlplat.serve.exchange import Exchange
-from mlplat.serve.lifecycle import Served
-from mlplat.serve.protocols import Protocol
 from mlplat.serve.traces import trace_fields
 
 MOST_BLOCKS = 4096
 """So many blocks of lines wait at most to be written, 16 MB; more are dropped, and counted in a line of their own."""
-
-MOST_DIGITS = 24
-"""By so many characters at most the rows and seconds of a line are longer than what stands for them in its form."""
-
-NOTHING = None, None, 0
-"""What lines are of before the first."""
 
 
 class AccessLog:
@@ -34,13 +28,7 @@ class AccessLog:
 
     def __init__(self, offer: Callable[[bytes], bool]) -> None:
         self._offer = offer
-        self._of: tuple[type[Protocol] | None, Served | None, int] = NOTHING
-        self._form = b""  # of their lines, without what varies
-        self._forms: dict[tuple[type[Protocol], str | None, int], bytes] = {}  # of now
-        self._values: list[int | float | bytes] = []  # that go into the form: three of each line
-        self._most = 0  # values that fill a block
-        self._lines: list[bytes] = []
-        self._bytes = 0
+        self._lines = b""  # less than a block of them
         self._blocks: deque[bytes] = deque()
         self._dropped = 0
 
@@ -49,69 +37,61 @@ class AccessLog:
         head = exchange.head
         if head.target is None or head.target.protocol is None:
             return
-        protocol, served = (
-            head.target.protocol,
-            getattr(exchange, "served", None),
-        )  # not set where it was refused before
-        before = self._of
-        if before[0] is not protocol or before[1] is not served or before[2] != status:
-            self._begin(protocol, served, status)
-        if b"traceparent" in head.headers:
-            self._format()
-            self._values += (exchange.rows, seconds, _trace(exchange))
-            self._format()
-            return
-        self._values += (exchange.rows, seconds, b"")
-        if len(self._values) >= self._most:
-            self._format()
+        served = getattr(exchange, "served", None)  # not set where it was refused before
+        version = None if served is None else served.manifest.version
+        before, middle, after = _form(head.target.protocol.name, version, status, trace_fields(head.headers))
+        self._add(b"%b%d%b%b%b" % (before, exchange.rows, middle, msgspec.json.encode(round(seconds, 6)), after))
+
+    def extend(self, protocol: str, version: str, seconds: NDArray[np.float64], rows: Sequence[int]) -> None:
+        """Note predictions, none of them part of a trace: the seconds [n] and the rows of each.
+
+        They are made into lines together, which takes a third of what it takes one by one.
+        """
+        before, middle, after = _form(protocol, version, 200, {})
+        parts = [before, b"", middle, b"", after] * len(rows)
+        parts[1::5] = _items(list(rows))
+        parts[3::5] = _items(seconds.round(6).tolist())
+        self._add(b"".join(parts))
 
     def flush(self) -> None:
         """Write what was collected, as far as there is room for it; called several times a second."""
-        self._format()
-        self._of = NOTHING
-        self._forms.clear()
+        if self._lines:
+            self._put(self._lines)
+            self._lines = b""
         self._write()
         if self._dropped and not self._blocks:
             logs.get().warning("access_log_dropped", lines=self._dropped)
             self._dropped = 0
 
-    def _begin(self, protocol: type[Protocol], served: Served | None, status: int) -> None:
-        """Go on with lines of another form."""
-        self._format()
-        self._of = protocol, served, status
-        key = protocol, None if served is None else served.manifest.version, status
-        form = self._forms.get(key)
-        if form is None:
-            before = msgspec.json.encode({"protocol": protocol.name, "version": key[1], "status": status})
-            after = msgspec.json.encode({"event": "request", "level": "info", "time": utc(datetime.now(UTC))})
-            form = before[:-1].replace(b"%", b"%%") + b',"rows":%d,"seconds":%.6f%b,' + after[1:] + b"\n"
-            self._forms[key] = form
-        self._form = form
-        self._most = 3 * (PIPE_BUF // (len(form) + MOST_DIGITS))
+    def _add(self, lines: bytes) -> None:
+        """Collect whole lines, and write the blocks that they fill."""
+        lines = self._lines + lines
+        start = 0
+        while len(lines) - start > PIPE_BUF:
+            end = lines.rindex(b"\n", start, start + PIPE_BUF) + 1
+            self._put(lines[start:end])
+            start = end
+        self._lines = lines[start:]
+        self._write()
 
-    def _format(self) -> None:
-        """Make lines of the values, all in one go, which takes less than one after the other."""
-        if self._values:
-            lines = self._form * (len(self._values) // 3) % tuple(self._values)
-            self._values.clear()
-            if self._bytes + len(lines) > PIPE_BUF:
-                self._write()
-            self._lines.append(lines)
-            self._bytes += len(lines)
+    def _put(self, block: bytes) -> None:
+        if len(self._blocks) < MOST_BLOCKS:
+            self._blocks.append(block)
+        else:
+            self._dropped += block.count(b"\n")
 
     def _write(self) -> None:
-        if self._lines and len(self._blocks) < MOST_BLOCKS:
-            self._blocks.append(b"".join(self._lines))
-        else:
-            self._dropped += sum(lines.count(b"\n") for lines in self._lines)
-        self._lines.clear()
-        self._bytes = 0
         while self._blocks and self._offer(self._blocks[0]):
             self._blocks.popleft()
 
 
-def _trace(exchange: Exchange) -> bytes:
-    """The fields of the request's trace, each after a comma."""
-    return b"".join(
-        [b',"%b":"%b"' % (name.encode(), value.encode()) for name, value in trace_fields(exchange.head.headers).items()]
-    )
+def _form(protocol: str, version: str | None, status: int, trace: Mapping[str, str]) -> tuple[bytes, bytes, bytes]:
+    """What stands in a line before its rows, between them and its seconds, and after those."""
+    before = msgspec.json.encode({"protocol": protocol, "version": version, "status": status})
+    after = msgspec.json.encode({**trace, "event": "request", "level": "info", "time": utc(datetime.now(UTC))})
+    return before[:-1] + b',"rows":', b',"seconds":', b"," + after[1:] + b"\n"
+
+
+def _items(values: Sequence[float]) -> list[bytes]:
+    """Each as JSON has it."""
+    return msgspec.json.encode(values)[1:-1].split(b",")

@@ -30,6 +30,7 @@ class Head:
         coding: how the body is compressed; None if it is not.
         key: the API key, if there is one.
         let_in: under which generation of the keys it was, if it was.
+        traced: whether it is part of a trace.
         timeout: seconds within which the client wants the answer.
         length: bytes of the body, if the head says so; -1 if it is chunked.
         refusal: why such a request is refused, whatever its body, if it is.
@@ -50,6 +51,7 @@ class Head:
         "refusal",
         "target",
         "timeout",
+        "traced",
     )
 
     def __init__(
@@ -75,6 +77,7 @@ class Head:
         self.key = sent_key(headers)
         self.let_in: object = None
         self.timeout = float("inf")
+        self.traced = b"traceparent" in headers
         length = headers.get(b"content-length", b"0")
         self.length = -1 if b"transfer-encoding" in headers or not length.isdigit() else int(length[:20])
         self.refusal: MlplatError | None = None

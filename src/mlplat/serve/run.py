@@ -134,6 +134,7 @@ class DrainingServer(uvicorn.Server):
             connection.transport.abort()
         if self.force_exit:  # uvicorn then leaves it out
             await self.lifespan.shutdown()
+        self._metrics.settle()
         if self._access_log is not None:
             self._access_log.flush()
         if self._spans is not None:
@@ -216,7 +217,8 @@ def make_server(settings: ServeSettings) -> DrainingServer:
     for name, what in ((settings.model, "model"), (settings.version, "version"), (settings.alias, "alias")):
         if name is not None:
             names.check(name, what)
-    metrics = ServeMetrics()
+    access_log = AccessLog(logs.Dropping(sys.stderr.fileno()).offer) if settings.access_log else None
+    metrics = ServeMetrics(None if access_log is None else access_log.extend)
     lifecycle = Lifecycle(
         Source(settings.store, settings.model, settings.version, settings.alias),
         Cache(settings.cache, max_bytes=settings.cache_bytes),
@@ -228,7 +230,6 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         allow_pickle=settings.allow_pickle,
     )
     keys = KeyRing(() if settings.api_keys is None else settings.api_keys.split(","), settings.api_keys_path)
-    access_log = AccessLog(logs.Dropping(sys.stderr.fileno()).offer) if settings.access_log else None
     spans = Spans.exporting(f"mlplat-{settings.model}") if settings.tracing else None
     service = Service(
         lifecycle,
@@ -237,7 +238,8 @@ def make_server(settings: ServeSettings) -> DrainingServer:
         deadline=settings.deadline_seconds,
         body_bytes=settings.max_body_bytes,
         drain_unready=settings.drain_unready,
-        notes=[noted_by.note for noted_by in (access_log, spans) if noted_by is not None],
+        access_log=access_log,
+        spans=spans,
     )
     limits = ConnectionLimits(
         head_bytes=settings.max_head_bytes,

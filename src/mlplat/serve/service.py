@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -13,6 +13,7 @@ from mlplat.bundle.features import Inputs, Rows, as_inputs
 from mlplat.bundle.prediction import Prediction
 from mlplat.errors import MethodError, MlplatError, OverloadedError, RequestError
 from mlplat.metrics import MOST_NOTED, ServeMetrics
+from mlplat.serve.accesslog import AccessLog
 from mlplat.serve.calm import Calm
 from mlplat.serve.coding import inflate
 from mlplat.serve.exchange import Exchange
@@ -23,11 +24,10 @@ from mlplat.serve.memory import give_back
 from mlplat.serve.protocols import Answer, Plain, Protocol, Question
 from mlplat.serve.protocols.base import LARGE_BYTES
 from mlplat.serve.reading import Reader
+from mlplat.serve.spans import Spans
 from mlplat.serve.targets import Probe, Target, Targets
 from mlplat.serve.traces import trace_fields
 from mlplat.web.apikeys import unauthorized
-
-Note = Callable[[Exchange, int, float], None]
 
 BODIES_HELD = 8
 """So many bodies of the largest size may be on their way or wait to be read, all together."""
@@ -45,7 +45,8 @@ class Service:
         deadline: seconds within which a prediction is answered.
         body_bytes: that a body may have once it is inflated.
         drain_unready: whether `/ready` says no while draining.
-        notes: are told each request that was answered, its status, and how many seconds that took.
+        access_log: gets a line for each prediction that `metrics` does not tell it of.
+        spans: gets one for each prediction.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class Service:
         deadline: float = 30.0,
         body_bytes: int = 16 * 1024 * 1024,
         drain_unready: bool = False,
-        notes: Sequence[Note] = (),
+        access_log: AccessLog | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self.targets = Targets()
         self.heads = Heads()
@@ -70,7 +72,8 @@ class Service:
         self._drain_unready = drain_unready
         self._reader = Reader()
         self._held = self._held_most = 0
-        self._notes = notes
+        self._access_log = access_log
+        self._spans = spans
 
     @property
     def draining(self) -> bool:
@@ -126,16 +129,20 @@ class Service:
         began, asked = exchange.began, exchange.asked
         seconds = now - began
         tally = served.tallies[target.protocol]
-        tally.seconds.add(seconds)
-        tally.rows += exchange.rows
+        if self._access_log is not None and exchange.head.traced:
+            tally.add(seconds, rows=exchange.rows)
+            self._access_log.note(exchange, 200, seconds)
+        else:
+            tally.note_rows(exchange.rows)
+            tally.note(seconds)
         metrics = self._metrics
         metrics.preprocess.add(asked - began)
         metrics.predict.add(predicted - asked)
         metrics.postprocess.add(now - predicted)
-        if len(tally.seconds.noted) >= MOST_NOTED:
+        if len(metrics.predict.noted) >= MOST_NOTED:
             metrics.settle()
-        for note in self._notes:
-            note(exchange, 200, seconds)
+        if self._spans is not None:
+            self._spans.note(exchange, 200, seconds)
         del exchange.served, exchange.question  # an answered request stays until the next one on its connection
 
     def fail(self, exchange: Exchange, error: BaseException) -> None:
@@ -257,8 +264,10 @@ class Service:
         else:
             version = "" if self._lifecycle.current is None else self._lifecycle.current.manifest.version
             self._metrics.tally(target.protocol.name, version).add(seconds, status)
-        for note in self._notes:
-            note(exchange, status, seconds)
+        if self._access_log is not None:
+            self._access_log.note(exchange, status, seconds)
+        if self._spans is not None:
+            self._spans.note(exchange, status, seconds)
 
 
 def readiness(lifecycle: Lifecycle, *, drain_unready: bool) -> tuple[int, Answer]:

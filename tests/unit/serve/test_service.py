@@ -1,13 +1,11 @@
 """What is answered below ASGI, and what is said about it."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
-from tests.wire import Wire, request
 
 from mlplat.errors import DataError, MethodError, MlplatError, OverloadedError, RequestError
 from mlplat.metrics import ServeMetrics
@@ -20,7 +18,7 @@ from mlplat.serve.service import BODIES_HELD, Service, error_headers, readiness
 from mlplat.serve.targets import Probe, Target
 from mlplat.store import Cache
 
-from .conftest import FLOWER, Running, Start, poll
+from .conftest import FLOWER, Running, Start
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -142,26 +140,3 @@ def test_a_bug_is_logged_with_its_trace_and_not_told(trained: Path, start: Start
     )
     failed = [line for line in lines if line["event"] == "request_failed"]
     assert [(line["trace_id"], str(line["exc_info"])) for line in failed] == [(TRACE, "secret detail")]
-
-
-def test_each_answer_is_noted_with_its_status_and_time(iris: Running) -> None:
-    make: Any = iris.server.config.http
-    service = make.args[0]
-    notes: list[tuple[bytes, int, float]] = []
-
-    def note(exchange: Exchange, status: int, seconds: float) -> None:
-        notes.append((exchange.head.path, status, seconds))
-
-    before, service._notes = service._notes, (note,)
-    began = time.monotonic()
-    with Wire(iris.port) as wire:
-        for method, path, body in (
-            ("POST", "/predict", msgspec.json.encode(FLOWER)),
-            ("POST", "/predict", b"{"),
-            ("GET", "/health", None),
-        ):
-            wire.send(request(method, path, body=body)).reply(method)
-    poll(lambda: len(notes) == 3, "all are noted, which comes after the answer")
-    service._notes = before
-    assert [(path, status) for path, status, _ in notes] == [(b"/predict", 200), (b"/predict", 400), (b"/health", 200)]
-    assert all(0 < seconds < time.monotonic() - began for _, _, seconds in notes)

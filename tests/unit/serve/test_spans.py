@@ -47,10 +47,9 @@ def kept(iris: Running) -> Iterator[Kept]:
     kept = Kept()
     make: Any = iris.server.config.http
     service = make.args[0]
-    before = service._notes
-    service._notes = (*before, Spans(kept.provider).note)
+    service._spans = Spans(kept.provider)
     yield kept
-    service._notes = before
+    service._spans = None
 
 
 def attributes(span: ReadableSpan) -> dict[str, Any]:
