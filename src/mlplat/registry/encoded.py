@@ -193,7 +193,7 @@ def list_versions(
         NotFoundError: if there is no such model.
         RequestError: if the sort, a tag, a condition or the cursor is none.
     """
-    query, values = VERSIONS, {"model": model}
+    query, values, name = VERSIONS, {"model": model}, None
     if sort.lstrip("-").startswith("metric:"):
         name = sort.lstrip("-").removeprefix("metric:")
         if not name or len(name) > METRIC or "\0" in name:
@@ -205,7 +205,7 @@ def list_versions(
     wanted = ((versions.c.task, task), (versions.c.recipe, recipe))
     wheres = [Where(filters.equal(column), (value,)) for column, value in wanted if value is not None]
     wheres += [filters.tagged(version_tags, versions.c.id, tag) for tag in tags]
-    wheres += [filters.measured(condition) for condition in conditions]
+    wheres += [filters.measured(condition, name) for condition in conditions]
     found = _page(connection, query, values, wheres, order, part, partial(_version, model))
     if found == EMPTY and connection.scalar(select(models.c.id).where(models.c.name == model)) is None:
         raise NotFoundError(f"There is no model {model!r}.")

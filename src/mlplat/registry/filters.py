@@ -52,8 +52,12 @@ def tagged(table: Table, owner: ColumnElement[Any], tag: str) -> Where:
     return Where(_tagged(table, owner), (key, value)) if colon else Where(_keyed(table, owner), (key,))
 
 
-def measured(condition: str) -> Where:
+def measured(condition: str, sorted_by: str | None = None) -> Where:
     """Versions of the model with a metric that meets a condition such as `accuracy>=0.9`.
+
+    Args:
+        condition: on a metric.
+        sorted_by: the metric that the list is sorted by; a condition on that one is a range of the list's own index.
 
     Raises:
         RequestError: if it is none.
@@ -62,7 +66,8 @@ def measured(condition: str) -> Where:
     value = _number(found[3]) if found else math.nan
     if found is None or not math.isfinite(value):
         raise RequestError(f"metric: found {condition[:100]!r}, expected a condition such as accuracy>=0.9.")
-    return Where(_measured(found[2].replace("==", "=")), (found[1].strip(), value))
+    name, compared = found[1].strip(), found[2].replace("==", "=")
+    return Where(_sorted(compared), (value,)) if name == sorted_by else Where(_measured(compared), (name, value))
 
 
 def for_key(connection: Connection, pattern: str | None) -> list[Where]:
@@ -93,6 +98,12 @@ def _keyed(table: Table, owner: ColumnElement[Any]) -> Condition:
 def _tagged(table: Table, owner: ColumnElement[Any]) -> Condition:
     its = select(1).select_from(table).where(next(iter(table.c)) == owner)
     return lambda key, value: exists(its.where(table.c.key == key, table.c.value == value))
+
+
+@cache
+def _sorted(compared: str) -> Condition:
+    compare = OPERATORS[compared]
+    return lambda value: compare(metrics.c.value, value)
 
 
 @cache

@@ -30,7 +30,10 @@ PATHS = {
 """What may be asked of each. Their routes take who asks, names and these, and make their own answer."""
 
 LIMIT = re.compile(r"[1-9][0-9]?|1[0-9][0-9]|200")
-TEXT = 200
+"""A limit that `asking` takes, as most write it."""
+
+LONGEST_TEXT = 200
+"""A longer sort or search is for the framework to take or to refuse."""
 
 
 class Shortcut:
@@ -84,5 +87,5 @@ def _given(query: bytes, known: frozenset[str]) -> dict[str, Any] | None:
         if LIMIT.fullmatch(limit) is None or len(cursor or "") > LONGEST:
             return None
         part = Slice(int(limit), cursor)
-        return {**given, "part": part} if all(1 <= len(text) <= TEXT for text in given.values()) else None
+        return {**given, "part": part} if all(1 <= len(text) <= LONGEST_TEXT for text in given.values()) else None
     return given

@@ -138,6 +138,9 @@ def test_versions_are_found_by_what_they_are(database: Database, store: ObjectSt
     assert names(conditions=["loss<-1"]) == ["v10"]
     assert names(conditions=["loss<=-1", "accuracy != 0.92"]) == ["v2"]
     assert names(conditions=["f1=0.5"]) == ["v1"]
+    assert names(sort="-metric:accuracy", conditions=["accuracy>0"]) == ["v10", "v2"]
+    assert names(sort="metric:accuracy", conditions=["accuracy<=0.92", "accuracy!=0.91"]) == ["v10"]
+    assert names(sort="-metric:loss", conditions=["accuracy>=0.91", "loss < -1"]) == ["v10"]
     assert names(tags=["team:blue"]) == ["v2"]
     assert names(task="regression") == names(recipe="churn") == []
     assert len(names(task="classification", recipe="iris")) == 3
