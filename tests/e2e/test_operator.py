@@ -185,11 +185,12 @@ def test_a_version_that_never_gets_ready_is_given_up(platform: Deployments, tmp_
     shell = bench(platform)
     shell.run("mlplat", "train", "--recipe", "iris", "--version", "bad", "--param", "n_estimators=13")
     shell.python(OTHER_GOLDEN.replace("v2", "bad"))
-    platform.apply("careful", progressDeadlineSeconds=10)
+    platform.apply("careful")
     platform.await_served("careful", "v1")
     with under_load(load_on(platform, "careful", tmp_path)) as traffic:
         platform.patch("careful", modelVersion="bad")
         poll(lambda: "Golden sample 0 was" in platform.mlplat("explain", "careful"), "explain has what the pod says")
+        platform.patch("careful", progressDeadlineSeconds=10)
         assert "bad was given up: It was not ready within 10 s" in platform.await_reason("careful", "RolledBack")
         platform.await_pods("careful", 1)
         assert "RolledBack" in platform.events("careful")
