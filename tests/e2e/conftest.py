@@ -18,6 +18,7 @@ from pytest_helm_charts.clusters import Cluster as KubeCluster
 from . import artifacts
 from .clients import Client, MachineClient, PodClient
 from .cluster import ROOT, Cluster
+from .deployments import define
 from .load import Shape, Target
 from .namespace import Namespace
 from .pods import Workbench
@@ -82,6 +83,21 @@ def image(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
             cluster.build(IMAGE)
             lock.write(IMAGE)
     return IMAGE
+
+
+@pytest.fixture(scope="module")
+def definition(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The kind ModelDeployment as this tree has it, owned by no release."""
+    with locked(tmp_path_factory, "definition"):
+        define(cluster)
+
+
+@pytest.fixture
+def owned_definition(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Only one release of a cluster can own the kind ModelDeployment: for one scenario at a time, and as it was after it."""
+    with locked(tmp_path_factory, "definition"):
+        yield
+        define(cluster)
 
 
 @pytest.fixture

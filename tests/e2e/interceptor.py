@@ -82,7 +82,7 @@ class Interceptor:
             self.writes, self._fatal, self._victim = [], 0, None
 
     def kill_before(self, write: int, victim: subprocess.Popen[bytes]) -> None:
-        """Kill a process before its write of this number, from 1; 0 for never."""
+        """Kill a process before its write of this number, from 1."""
         with self._lock:
             self._fatal, self._victim = write, victim
 

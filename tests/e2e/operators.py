@@ -63,13 +63,18 @@ class Operators:
             train(store=store, recipe="iris", version=version, params={"n_estimators": "3"})
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, killed_before: int = 0) -> None:
-        """Another one, that is killed before its write of this number; 0 for never."""
+    def start(self) -> None:
+        """Another one."""
         self.end()
-        words = [MLPLAT, "operator", "--port", "0"]
         self.between.reset()
+        words = [MLPLAT, "operator", "--port", "0"]
         self._process = subprocess.Popen(words, env=self._environment, stderr=subprocess.DEVNULL)
-        self.between.kill_before(killed_before, self._process)
+
+    def kill_before(self, write: int) -> None:
+        """Let the one that runs be killed before its write of this number, from now on."""
+        assert self._process is not None
+        self.between.reset()
+        self.between.kill_before(write, self._process)
 
     @property
     def runs(self) -> bool:

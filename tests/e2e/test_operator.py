@@ -17,7 +17,7 @@ from mlplat.operator.crd import RULES
 
 from .clients import MachineClient, under_load
 from .cluster import ROOT, Cluster, CommandError
-from .deployments import CUSTOMER, Deployments, define, manifest
+from .deployments import CUSTOMER, Deployments, manifest
 from .load import Shape, Target
 from .namespace import Namespace, Object, is_ready
 from .operators import Operators, storeless_base
@@ -39,12 +39,6 @@ LIGHT = Shape(keep_alive=4, fresh=2, rate=60, seconds=600)
 def words(**others: str) -> tuple[str, ...]:
     """The values of an operator's release."""
     return ("--set", ",".join(f"{name}={value}" for name, value in {**OPERATED, **others}.items()))
-
-
-@pytest.fixture(scope="module")
-def definition(cluster: Cluster) -> None:
-    """The kind ModelDeployment."""
-    define(cluster)
 
 
 @pytest.fixture(scope="module")
@@ -191,11 +185,12 @@ def test_a_version_that_never_gets_ready_is_given_up(platform: Deployments, tmp_
     shell = bench(platform)
     shell.run("mlplat", "train", "--recipe", "iris", "--version", "bad", "--param", "n_estimators=13")
     shell.python(OTHER_GOLDEN.replace("v2", "bad"))
-    platform.apply("careful", progressDeadlineSeconds=10)
+    platform.apply("careful")
     platform.await_served("careful", "v1")
     with under_load(load_on(platform, "careful", tmp_path)) as traffic:
         platform.patch("careful", modelVersion="bad")
         poll(lambda: "Golden sample 0 was" in platform.mlplat("explain", "careful"), "explain has what the pod says")
+        platform.patch("careful", progressDeadlineSeconds=10)
         assert "bad was given up: It was not ready within 10 s" in platform.await_reason("careful", "RolledBack")
         platform.await_pods("careful", 1)
         assert "RolledBack" in platform.events("careful")
@@ -350,6 +345,12 @@ def settled(deployments: Deployments, name: str, version: str) -> Object:
     return poll(same, "nothing changes any more")
 
 
+def written(write: str) -> str:
+    """The kind of what was to be written, by method and path."""
+    *_, kind, name = write.split("/")
+    return name if name in {"status", "events"} else kind
+
+
 def is_over(deployments: Deployments, operators: Operators, name: str, version: str) -> bool:
     """Whether an operator was killed, or has told all there was to tell of a version."""
     return not operators.runs or deployments.reason(name) == ("Ready", f"{version} is served by 1 pod.")
@@ -370,17 +371,16 @@ def test_killed_before_each_of_its_writes_it_comes_to_the_same_state(
     with under_load(load_on(alone, "survivor", tmp_path)) as traffic:
         while True:
             version = ("v2", "v1")[len(killed) % 2]
-            operators.end()
+            operators.kill_before(len(killed) + 1)
             alone.patch("survivor", modelVersion=version)
-            operators.start(killed_before=len(killed) + 1)
             poll(partial(is_over, alone, operators, "survivor", version), f"{version} is served, or it is killed", 90)
             if operators.runs:
                 break
-            killed.append(operators.between.writes[-1].rpartition("/")[2])
+            killed.append(written(operators.between.writes[-1]))
             operators.start()
             assert settled(alone, "survivor", version) == expected[version], killed
     traffic.assert_none_failed(500)
-    assert len(killed) >= 4, killed
+    assert set(killed) == {"deployments", "status", "events"}, killed
     print(f"killed before each of {len(killed)} writes of a change: {', '.join(killed)}")  # noqa: T201
     alone.delete("survivor")
 
@@ -394,18 +394,17 @@ def test_killed_before_each_of_its_writes_when_it_makes_one_it_comes_to_the_same
     killed: list[str] = []
     while True:
         name = f"newborn-{len(killed) + 1}"
-        operators.end()
+        operators.kill_before(len(killed) + 1)
         alone.apply(name, replicas=1)
-        operators.start(killed_before=len(killed) + 1)
         poll(partial(is_over, alone, operators, name, "v1"), f"{name} is served, or it is killed", 90)
         if operators.runs:
             break
-        killed.append(operators.between.writes[-1].rpartition("/")[2])
+        killed.append(written(operators.between.writes[-1]))
         operators.start()
         assert settled(alone, name, "v1") == expected, killed
         alone.delete(name)
     assert settled(alone, name, "v1") == expected
-    assert len(killed) >= 6, killed
+    assert set(killed) == {"deployments", "services", "status", "events"}, killed
     print(f"killed before each of {len(killed)} writes of a first time: {', '.join(killed)}")  # noqa: T201
     for left in ("firstborn", name):
         alone.delete(left)
@@ -449,7 +448,7 @@ def test_explain_says_what_is_waited_for(release: Release, definition: None, clu
 
 
 def test_the_chart_is_upgraded_and_removed_beside_what_serves(
-    release: Release, definition: None, cluster: Cluster, tmp_path: Path
+    release: Release, owned_definition: None, tmp_path: Path
 ) -> None:
     """With a definition that has one column more; uninstalling keeps it, and what serves."""
     chart = tmp_path / "ml-platform"
@@ -467,21 +466,18 @@ def test_the_chart_is_upgraded_and_removed_beside_what_serves(
     changed["spec"]["versions"][0]["additionalPrinterColumns"].append(column)
     file.write_text(yaml.safe_dump(changed))
     rendering = [str(chart) if word == CHART else word for word in release.rendering(*owned)]
-    try:
-        release.run("upgrade", *rendering, "--set", "operator.logLevel=debug", "--wait", "--timeout", "120s")
-        assert "PAUSED" in release.namespace.kubectl("get", "md", "--output=wide")
-        mine.patch("stays", replicas=2)
-        after = {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 2)}
-        assert before < after  # nothing restarted
-        mine.await_served("stays", "v1")
-        said = release.run("uninstall", NAME, "--wait")
-        assert "modeldeployments.mlplat.dev" in said
-        assert {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 2)} == after
-        assert mine.get("stays")["status"]["servedVersion"] == "v1"
-        release.namespace.kubectl("delete", "pod", mine.pods("stays")[0]["metadata"]["name"])
-        mine.await_pods("stays", 2)
-        assert mine.predict("stays", FLOWER)["model_version"] == "v1"
-        mine.delete("stays")
-        poll(lambda: not mine.pods("stays"), "it is deleted without an operator", 90)
-    finally:
-        define(cluster)
+    release.run("upgrade", *rendering, "--set", "operator.logLevel=debug", "--wait", "--timeout", "120s")
+    assert "PAUSED" in release.namespace.kubectl("get", "md", "--output=wide")
+    mine.patch("stays", replicas=2)
+    after = {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 2)}
+    assert before < after  # nothing restarted
+    mine.await_served("stays", "v1")
+    said = release.run("uninstall", NAME, "--wait")
+    assert "modeldeployments.mlplat.dev" in said
+    assert {pod["metadata"]["uid"] for pod in mine.await_pods("stays", 2)} == after
+    assert mine.get("stays")["status"]["servedVersion"] == "v1"
+    release.namespace.kubectl("delete", "pod", mine.pods("stays")[0]["metadata"]["name"])
+    mine.await_pods("stays", 2)
+    assert mine.predict("stays", FLOWER)["model_version"] == "v1"
+    mine.delete("stays")
+    poll(lambda: not mine.pods("stays"), "it is deleted without an operator", 90)

@@ -7,15 +7,15 @@ import sys
 import pytest
 
 from .cluster import ROOT, Cluster
-from .deployments import define
 
 COUNT = 300
 
 
 @pytest.mark.disruptive
-def test_many_are_ready_soon_and_cost_little(cluster: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
+def test_many_are_ready_soon_and_cost_little(
+    cluster: Cluster, definition: None, capfd: pytest.CaptureFixture[str]
+) -> None:
     cluster.addon("kwok")
-    define(cluster)
     words = [sys.executable, str(ROOT / "bench" / "fleet.py"), os.environ.get("FLEET", str(COUNT))]
     with capfd.disabled():
         done = subprocess.run(words, env={**os.environ, **cluster.environment}, check=False)
