@@ -17,7 +17,7 @@ from pytest_helm_charts.clusters import Cluster as KubeCluster
 
 from .clients import MachineClient, Traffic, under_load
 from .cluster import Cluster
-from .deployments import Deployments, define
+from .deployments import Deployments
 from .load import Shape, Target
 from .namespace import Namespace, Object
 from .pods import Workbench
@@ -49,9 +49,8 @@ def canary(*steps: tuple[int, int], **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def platform(cluster: Cluster, kube_cluster: KubeCluster, image: str) -> Iterator[Deployments]:
+def platform(cluster: Cluster, kube_cluster: KubeCluster, image: str, definition: None) -> Iterator[Deployments]:
     """A release that only operates, with a v1 and a v2 of iris that are alike in its store, and three that are worse."""
-    define(cluster)
     cluster.addon("traefik")
     namespace = Namespace(cluster, kube_cluster.kube_client, f"e2e-{uuid4().hex[:8]}")
     namespace.create()
