@@ -15,7 +15,7 @@ KUBERNETES = "kube-"
 
 
 def foreign_fields(managed: Iterable[Mapping[str, Any]], ours: frozenset[str]) -> Tree:
-    """The fields of the spec that somebody else owns.
+    """The fields of the spec that somebody else owns, but for the number of pods.
 
     Args:
         managed: the `managedFields` of an object.
@@ -26,6 +26,7 @@ def foreign_fields(managed: Iterable[Mapping[str, Any]], ours: frozenset[str]) -
         manager = entry.get("manager", "")
         if manager not in ours and not manager.startswith(KUBERNETES) and not entry.get("subresource"):
             _join(out, entry.get("fieldsV1", {}).get("f:spec", {}))
+    out.pop("f:replicas", None)  # ours, which is applied, or an autoscaler's: without it there would be 1 pod
     return out
 
 

@@ -27,6 +27,13 @@ def test_our_own_and_those_of_kubernetes_are_left() -> None:
     assert foreign_fields(managed, OURS) == {}
 
 
+def test_the_number_of_pods_that_an_autoscaler_decides_is_never_removed() -> None:
+    """The API server would make it 1, which drops all pods but one of a service under load."""
+    foreign = foreign_fields([edited({"f:replicas": {}, "f:paused": {}}, "kubectl-patch")], OURS)
+    scaled = {key: value for key, value in WANTED.items() if key != "replicas"}
+    assert removal(foreign, scaled, WANTED | {"replicas": 7, "paused": True}) == {"paused": None}
+
+
 def test_a_key_that_was_added_to_a_map_goes() -> None:
     foreign = foreign_fields([edited({"f:selector": {"f:x": {}}})], OURS)
     assert removal(foreign, WANTED, WANTED | {"selector": {"app": "iris", "x": "y"}}) == {"selector": {"x": None}}
