@@ -43,7 +43,7 @@ def differs(wanted: Any, found: Any, *, quantity: bool = False, exact: bool = Fa
         if not isinstance(found, Mapping):
             return not _empty(wanted)
         return any(
-            value != found.get(key)
+            (value or None) != (found.get(key) or None)
             if key in WHOLE
             else differs(value, found.get(key), quantity=quantity or key in QUANTITIES, exact=key in EXACT)
             for key, value in wanted.items()

@@ -15,6 +15,7 @@ from mlplat.operator.diff import differs
         ({"a": []}, {}),
         ({"a": ""}, {}),
         ({"a": 0}, {}),
+        ({"nodeSelector": {}}, {}),
         ({"requests": {"cpu": "1000m"}}, {"requests": {"cpu": "1"}}),
         ({"requests": {"memory": "1Gi"}}, {"requests": {"memory": "1024Mi"}}),
         ({"limits": {"cpu": 2}}, {"limits": {"cpu": "2"}}),
