@@ -15,7 +15,7 @@ from mlplat.operator.canary import Course, leave
 from mlplat.operator.children import Children, Manifest, Owner, effective, is_applied, key_of
 from mlplat.operator.judge import Figures
 from mlplat.operator.rollout import Rollout, read_rollout
-from mlplat.operator.spec import Fault, Reason, Spec, Status
+from mlplat.operator.spec import Fault, Phase, Reason, Spec, Status
 from mlplat.operator.telling import Telling, because
 from mlplat.operator.view import Found, Lookup, Missing, Plan, Resource, Seen, Unasked, Unknown
 
@@ -102,6 +102,8 @@ class _Roll:
         served, asked = telling.status.served_version, digest_of(self.spec)
         tried = self._tried(target, served)
         given_up = telling.gave_up(target, asked)
+        if served is not None and not given_up and self._waits_for_pods(target, served):
+            return self.stay(Reason.CANARY, f"{target} is tried as soon as {served} has pods.")
         if tried is not None and served is not None and not given_up:
             planned = tried.to(target, served, asked)
             if planned is not None:
@@ -136,9 +138,7 @@ class _Roll:
     def _tried(self, target: str, served: str | None) -> Course | None:
         """The canary by which a version is tried, if it is to be and there is something beside which it can."""
         rules, stable = self.spec.trial, self.rollout
-        if rules is None or stable is None or not stable.wanted or served in {None, target}:
-            return None
-        if self.telling.goes_back(target, served):
+        if rules is None or stable is None or not self._may_try(target, served):
             return None
         return Course(
             owner=self.owner,
@@ -153,6 +153,17 @@ class _Roll:
             held=self.held,
             deadline=_deadline(self._serving(target)),
         )
+
+    def _may_try(self, target: str, served: str | None) -> bool:
+        return (
+            self.spec.trial is not None and served not in {None, target} and not self.telling.goes_back(target, served)
+        )
+
+    def _waits_for_pods(self, target: str, served: str) -> bool:
+        """Whether there are no pods beside which a version that is to be tried can be, and it was not tried before."""
+        stable, trial = self.rollout, self.telling.status.canary
+        promoted = trial is not None and trial.phase == Phase.PROMOTING
+        return stable is not None and not stable.wanted and not promoted and self._may_try(target, served)
 
     def _back_to(self, served: str) -> Plan:
         wanted, rollout = self._serving(served), self.rollout

@@ -66,6 +66,8 @@ class Telling:
         )
         if rollout is None or not rollout.complete or rollout.version in {None, self.status.served_version}:
             return
+        if not rollout.wanted:  # no pod of it was ever ready
+            return
         self.set(previous_version=self.status.served_version, served_version=rollout.version)
         self.tell("Served", f"{rollout.version} is served by {pods(rollout.ready)}.")
 

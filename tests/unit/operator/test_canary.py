@@ -124,6 +124,42 @@ def test_a_candidate_gets_nothing_before_it_is_ready(trier: Trier) -> None:
     assert world.status.served_version == "v1"
 
 
+def test_a_candidate_does_not_take_over_untried_when_there_are_no_pods(trier: Trier) -> None:
+    world = trier.world
+    trier.begin()
+    world.change(replicas=0)
+    world.step()
+    world.roll_out()
+    world.step()
+    trier.end()
+    assert (world.serves, world.status.served_version, trier.tries) == ("v1", "v1", False)
+    assert world.told == (False, False, True, Reason.CANARY)
+    assert world.condition(ConditionType.READY).message == "v2 is tried as soon as v1 has pods."
+    world.change(replicas=4)
+    world.step()
+    world.roll_out()
+    world.step()
+    assert (trier.trial.phase, trier.trial.version, world.serves) == (Phase.STARTING, "v2", "v1")
+    assert world.events.count("CanaryStarted") == 2
+
+
+def test_one_that_was_good_enough_takes_over_although_there_are_no_pods_meanwhile(trier: Trier) -> None:
+    world = trier.world
+    trier.begin()
+    world.promoted = trier.trial.token
+    world.step()
+    world.change(replicas=0)
+    world.step()
+    world.roll_out()
+    world.step()
+    assert (world.serves, world.status.served_version) == ("v2", "v1")
+    world.change(replicas=4)
+    world.step()
+    world.roll_out()
+    world.step()
+    assert (world.serves, world.status.served_version) == ("v2", "v2")
+
+
 def test_a_good_one_goes_through_all_steps_and_takes_over(trier: Trier) -> None:
     world = trier.world
     trier.begin()
@@ -459,12 +495,13 @@ def test_an_alias_that_moves_is_tried_and_one_that_moves_on_to_nothing_ends_it(w
     assert world.told == (False, False, True, Reason.VERSION_NOT_FOUND)
 
 
-def test_no_pods_have_no_canary(trier: Trier) -> None:
+def test_another_version_waits_for_pods_beside_which_it_can_be_tried(trier: Trier) -> None:
     trier.world.change(replicas=0)
     trier.world.settle()
     trier.world.change(modelVersion="v2")
     trier.world.step()
-    assert (trier.world.serves, trier.tries) == ("v2", False)
+    assert (trier.world.serves, trier.tries) == ("v1", False)
+    assert trier.world.told == (False, False, True, Reason.CANARY)
 
 
 def test_whoever_waits_for_a_turn_stays_at_the_step_but_is_rolled_back(trier: Trier) -> None:

@@ -44,6 +44,18 @@ def test_another_version_rolls_and_the_last_one_is_remembered(world: World) -> N
     assert (world.status.served_version, world.status.previous_version) == ("v2", "v1")
 
 
+def test_a_version_without_pods_is_not_one_that_serves(world: World) -> None:
+    world.settle()
+    world.change(modelVersion="v2", replicas=0)
+    world.settle()
+    assert (world.serves, world.status.served_version) == ("v2", "v1")
+    world.change(replicas=2)
+    world.step()
+    world.roll_out(ready=1, late=True)
+    world.step()
+    assert world.serves == "v1"
+
+
 def test_a_missing_version_leaves_the_old_one_serving_until_it_appears(world: World) -> None:
     world.settle()
     world.change(modelVersion="v2")
