@@ -123,6 +123,8 @@ class Course:
             trial = self._at(trial, Phase.TRYING)
             self.telling.tell("CanaryStep", f"{self._gets(trial)}.")
             return self._waiting(trial, ""), None
+        if candidate is None:  # it is applied now, and its time begins: there may have been a pause, or another base
+            trial = self._at(trial, Phase.STARTING)
         ready = 0 if candidate is None else min(candidate.ready, candidate.updated)
         if (candidate is not None and candidate.late) or self._passed(trial) >= self.deadline + LATE_SECONDS:
             why = f"{ready} of {pods(wanted)} ready within {self.deadline} s{because(candidate)}."

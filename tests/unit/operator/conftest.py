@@ -137,6 +137,8 @@ class World:
         seen = Seen(dict(self.children), foreign, self.trouble, self.routable)
         planned = plan(resource, seen, found, self.base, self.now, figures=self.figures, held=self.held)
         for child in planned.children or ():
+            if self.held and child["kind"] == "Deployment":
+                continue
             if not is_applied(child, self.children.get(key_of(child))):
                 self._write(partial(self._apply, child))
         for key in planned.unwanted:

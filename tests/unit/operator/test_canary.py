@@ -327,6 +327,23 @@ class TestRollback:
         assert world.status.rollback is not None
         assert world.status.rollback.reason == Fault.CANARY_NOT_READY
 
+    @pytest.mark.parametrize("waits", ["held", "paused", "away"])
+    def test_time_in_which_nothing_was_done_is_not_the_candidates(self, trier: Trier, base: Base, waits: str) -> None:
+        world = trier.world
+        world.change(modelVersion="v2")
+        world.step()
+        world.roll_out(candidate=True)
+        world.base = replace(base, digest="new")
+        if waits != "away":
+            world.held, world.spec["paused"] = waits == "held", waits == "paused"
+            world.step()
+        world.now += timedelta(seconds=700)
+        world.held, world.spec["paused"] = False, False
+        world.step()
+        assert world.status.rollback is None
+        trier.let_try()
+        assert trier.trial.phase == Phase.TRYING
+
     def test_what_was_late_before_is_not_what_is_tried_now(self, trier: Trier) -> None:
         world = trier.world
         world.change(modelVersion="v2")
