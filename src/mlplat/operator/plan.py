@@ -14,7 +14,7 @@ from mlplat.operator.base import Base
 from mlplat.operator.canary import Course, leave
 from mlplat.operator.children import Children, Manifest, Owner, effective, is_applied, key_of
 from mlplat.operator.judge import Figures
-from mlplat.operator.rollout import Rollout, read_rollout
+from mlplat.operator.rollout import Rollout, read_rollout, served_by
 from mlplat.operator.spec import Fault, Phase, Reason, Spec, Status
 from mlplat.operator.telling import Telling, because
 from mlplat.operator.view import Found, Lookup, Missing, Plan, Resource, Seen, Unasked, Unknown
@@ -194,8 +194,15 @@ class _Roll:
         return rollout is not None and rollout.late and rollout.version == target and self._applied(wanted)
 
     def _applied(self, children: tuple[Manifest, ...]) -> bool:
-        """Whether the cluster has them just so."""
-        return all(is_applied(child, self.seen.children.get(key_of(child))) for child in children)
+        """Whether the cluster has them just so, or as they are to be until it is their turn."""
+        return all(self._waits(child) or is_applied(child, self.seen.children.get(key_of(child))) for child in children)
+
+    def _waits(self, child: Manifest) -> bool:
+        """Whether a child is made from the base of before, and serves meanwhile."""
+        found = self.seen.children.get(key_of(child))
+        if not self.held or found is None:
+            return False
+        return child["kind"] != "Deployment" or served_by(found) == served_by(child)
 
     def _unwanted(self) -> tuple[tuple[str, str], ...]:
         """The autoscaler and the route that there are still, if there are to be none any more."""

@@ -23,7 +23,7 @@ from mlplat.operator.ownership import removal
 from mlplat.operator.plan import plan, refused
 from mlplat.operator.rollout import read_rollout
 from mlplat.operator.scrape import Scraper
-from mlplat.operator.spec import Phase, Spec, Status
+from mlplat.operator.spec import Phase, Reason, Spec, Status
 from mlplat.operator.turns import Turns
 from mlplat.operator.versions import VersionBook, Wish
 from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen, Unknown
@@ -127,10 +127,10 @@ class Reconciler:
         return again
 
     async def _hold(self, resource: Resource, planned: Plan, seen: Seen) -> float:
-        """Leave the Deployments as they are until it is their turn; a canary may end meanwhile."""
+        """Leave the Deployments as they are until it is their turn; pods may come and go, and a canary end, meanwhile."""
         others = tuple(child for child in planned.children or () if child["kind"] != "Deployment")
         await self._write(resource.owner, replace(planned, children=others), seen)
-        if resource.status.canary is not None:
+        if all(condition.reason != Reason.REFUSED for condition in resource.status.conditions):  # that holds until then
             await self._tell(resource, planned.status, planned)
         return random.uniform(SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS)
 

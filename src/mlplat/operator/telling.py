@@ -140,13 +140,15 @@ class Telling:
     def trying(self, trial: Trial, children: tuple[Manifest, ...], *, stalled: bool = False, **more: Any) -> Plan:
         """A candidate is tried, and what was there before serves."""
         self.set(canary=trial)
+        serves = self.status.ready_replicas > 0
+        none_ready = "" if serves else f"No pod beside which {trial.version} is tried is ready."
         return self.plan(
             children,
-            ready=not self.unrouted,
+            ready=serves and not self.unrouted,
             reconciling=True,
             stalled=stalled,
             reason=Reason.CANARY,
-            message=" ".join(filter(None, (trial.message, self.unrouted))),
+            message=" ".join(filter(None, (trial.message, none_ready, self.unrouted))),
             **more,
         )
 

@@ -532,6 +532,17 @@ def test_whoever_waits_for_a_turn_stays_at_the_step_but_is_rolled_back(trier: Tr
     assert trier.world.status.rollback is not None
 
 
+def test_it_is_not_ready_while_no_pod_of_before_is(trier: Trier) -> None:
+    trier.begin()
+    trier.world.roll_out(ready=0)
+    trier.world.step()
+    assert trier.world.told == (False, True, False, Reason.CANARY)
+    assert "No pod beside which v2 is tried is ready." in trier.world.condition(ConditionType.READY).message
+    trier.world.roll_out(ready=1)
+    trier.world.step()
+    assert trier.world.told == (True, True, False, Reason.CANARY)
+
+
 def test_a_candidate_of_which_the_status_says_nothing_leaves(trier: Trier) -> None:
     world = trier.world
     trier.begin()

@@ -1,7 +1,9 @@
 """What is done for a ModelDeployment, from the first look to the last."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+from mlplat.operator.base import Base
 from mlplat.operator.spec import ConditionType, Reason
 from mlplat.operator.view import Found, Missing, Unasked, Unknown
 
@@ -54,6 +56,29 @@ def test_a_version_without_pods_is_not_one_that_serves(world: World) -> None:
     world.roll_out(ready=1, late=True)
     world.step()
     assert world.serves == "v1"
+
+
+def test_whoever_waits_for_a_turn_is_as_ready_as_its_pods(world: World, base: Base) -> None:
+    before = world.settle().status
+    world.base = replace(base, digest="new")
+    world.held = True
+    assert world.step().status == before
+    world.roll_out(ready=0)
+    world.step()
+    assert world.told == (False, True, False, Reason.ROLLING_OUT)
+    world.roll_out()
+    world.step()
+    assert world.told == (True, False, False, Reason.READY)
+
+
+def test_a_version_that_never_came_is_not_said_to_serve_while_a_turn_is_waited_for(world: World) -> None:
+    deployment = world.settle() and world.deployment
+    world.change(modelVersion="v2")
+    world.step()
+    world.children["Deployment", "iris"] = deployment  # what was to be was refused
+    world.held = True
+    world.step()
+    assert world.told == (False, True, False, Reason.ROLLING_OUT)
 
 
 def test_a_missing_version_leaves_the_old_one_serving_until_it_appears(world: World) -> None:

@@ -1,7 +1,26 @@
 """A changed base rolls a few Deployments at a time."""
 
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+
 from mlplat.operator.children import BASE_ANNOTATION, Manifest
+from mlplat.operator.cluster import CHILDREN, Cluster, ModelDeployments
+from mlplat.operator.informer import Informer
+from mlplat.operator.metrics import OperatorMetrics
+from mlplat.operator.reconcile import Reconciler
+from mlplat.operator.scrape import Scraper
+from mlplat.operator.spec import Reason
 from mlplat.operator.turns import Turns
+from mlplat.operator.versions import VersionBook
+from mlplat.store import open_store
+
+from .apiserver import ApiServer
+from .conftest import World
 
 NEW, OLD = "new", "old"
 KEYS = [("ml", f"m{number}") for number in range(4)]
@@ -70,3 +89,61 @@ def test_after_a_restart_those_under_way_are_counted() -> None:
     seen = fleet(None) | {KEYS[0]: deployment(NEW, ready=False)}
     turns = Turns(seen, digest=NEW, most=1)
     assert turns.waits(KEYS[1])
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    """An API server."""
+    with ApiServer() as running:
+        yield running
+
+
+async def wait_for_a_turn(server: ApiServer, world: World, status: Manifest, metrics: OperatorMetrics) -> float | None:
+    """Look at a ModelDeployment whose base has changed while another one has the only turn."""
+    busy = deployment(NEW, ready=False)
+    busy["metadata"] |= {"namespace": "ml", "name": "other"}
+    async with server.client() as client, httpx2.AsyncClient() as pods:
+
+        def informer(kind: Any, *objects: Manifest) -> Informer:
+            out = Informer(client, kind, namespaces=["ml"], changed=lambda _: None)
+            for each in objects:
+                out.apply(each)
+            return out
+
+        children = {kind: informer(resource) for kind, resource in CHILDREN.items()}
+        for (kind, _), child in world.children.items():
+            children[kind].apply(child)
+        children["Deployment"].apply(busy)
+        metadata = {"namespace": "ml", "name": "iris", "uid": world.owner.uid, "generation": world.generation}
+        cluster = Cluster(client)
+        reconciler = Reconciler(
+            cluster,
+            informer(ModelDeployments, {"metadata": metadata, "spec": world.spec, "status": status}),
+            children,
+            versions=VersionBook(lambda: open_store("memory://"), seconds=1, changed=lambda _: None),
+            scraper=Scraper(lambda key: cluster.pods(*key), lambda _: None, client=pods),
+            base=replace(world.base, digest=NEW),
+            metrics=metrics,
+            max_rolling=1,
+        )
+        return await reconciler.reconcile(("ml", "iris"))
+
+
+def test_whoever_waits_is_told_of(server: ApiServer, world: World) -> None:
+    """Its pods may die meanwhile."""
+    status = world.settle().status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    world.roll_out(ready=0)
+    metrics = OperatorMetrics()
+    assert asyncio.run(wait_for_a_turn(server, world, status, metrics)) is not None
+    (written,) = [body for path, body in server.writes.items() if path.endswith("/iris/status")]
+    assert written["status"]["conditions"][0]["status"] == "False"
+    assert not any("/apis/apps/v1" in path for path in server.writes)
+    assert b'mlplat_operator_deployment_ready{name="iris",namespace="ml"} 0.0' in metrics.exposition()
+
+
+def test_what_was_refused_is_told_until_it_is_tried_again(server: ApiServer, world: World) -> None:
+    status = world.settle().status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for condition in status["conditions"]:
+        condition |= {"reason": Reason.REFUSED, "status": "False"}
+    asyncio.run(wait_for_a_turn(server, world, status, OperatorMetrics()))
+    assert server.writes == {}
