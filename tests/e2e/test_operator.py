@@ -133,6 +133,8 @@ BROKEN: list[tuple[str, Object]] = [
     ("n" * 41, {}),
     ("both", {"alias": "champion", "modelVersion": "v1"}),
     ("elsewhere", {"alias": "champion", "store": {"url": "s3://models"}}),
+    ("dotted.name", {}),
+    ("1st", {}),
     ("nameless", {"modelVersion": "../v1"}),
     ("upside-down", {"autoscaling": {"enabled": True, "minReplicas": 3, "maxReplicas": 2}}),
     ("rolling", {"strategy": {"type": "rolling", "canary": {}}}),

@@ -11,6 +11,10 @@ RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
             f"self.metadata.name.size() <= {MOST_NAME}",
             f"The name has more than {MOST_NAME} characters: those of the pods are made from it.",
         ),
+        (
+            "self.metadata.name.matches('^[a-z][-a-z0-9]*$')",
+            "The name is not a Service's: it begins with a lower case letter, then has such letters, digits and -.",
+        ),
     ],
     ("spec",): [
         ("has(self.modelVersion) != has(self.alias)", "Give exactly one of modelVersion and alias."),

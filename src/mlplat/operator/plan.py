@@ -4,7 +4,7 @@ It keeps nothing: what it must know the next time stands in the status and in th
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -15,7 +15,7 @@ from mlplat.operator.canary import Course, leave
 from mlplat.operator.children import Children, Manifest, Owner, effective, is_applied, key_of
 from mlplat.operator.judge import Figures
 from mlplat.operator.rollout import Rollout, read_rollout, served_by
-from mlplat.operator.spec import Fault, Phase, Reason, Spec, Status
+from mlplat.operator.spec import Fault, Phase, Reason, Spec
 from mlplat.operator.telling import Telling, because
 from mlplat.operator.view import Found, Lookup, Missing, Plan, Resource, Seen, Unasked, Unknown
 
@@ -23,6 +23,9 @@ NO_GATEWAY_API = (
     "spec.route has no effect: this cluster has no HTTPRoutes. Install the Gateway API, or leave spec.route out; "
     "a canary's weights are shares of pods meanwhile."
 )
+
+TAKEN_SECONDS = 30.0
+"""After so long it is looked whether a name that was someone else's has become free; nobody tells."""
 
 
 def plan(
@@ -56,7 +59,8 @@ def plan(
     telling.observe(spec, rollout)
     if seen.foreign:
         kind, name = min(seen.foreign)
-        return telling.stalled(Reason.NAME_TAKEN, f"There is a {kind} {name} already, which is not this deployment's.")
+        message = f"There is a {kind} {name} already, which is not this deployment's."
+        return telling.stalled(Reason.NAME_TAKEN, message, again=TAKEN_SECONDS)
     if spec.paused:
         return telling.paused()
     if spec.route is not None and not seen.routable:
@@ -77,9 +81,14 @@ def plan(
             return roll.to(version)
 
 
-def refused(resource: Resource, status: Status, message: str, now: datetime) -> Status:
-    """The status of a deployment of which the API server did not take a child."""
-    return Telling(resource, now, status).stalled(Reason.REFUSED, message).status
+def refused(resource: Resource, planned: Plan, message: str, now: datetime) -> Plan:
+    """What is told instead when the API server did not take a child: the same at each try, as a status wakes the operator."""
+    status = planned.status.model_copy(update={"conditions": resource.status.conditions})
+    before, trial = resource.status.canary, status.canary
+    if before is not None and trial is not None and (before.begun, before.phase) == (trial.begun, trial.phase):
+        status = status.model_copy(update={"canary": trial.model_copy(update={"since": before.since})})
+    told = Telling(resource, now, status).stalled(Reason.REFUSED, message)
+    return replace(told, events=(*planned.events, *told.events))
 
 
 @dataclass(frozen=True)

@@ -115,15 +115,15 @@ class Reconciler:
             planned = make(replace(seen, foreign=foreign))
         if planned.children is not None and _is_told(resource, planned.status) and self._turns.waits(key):
             return await self._hold(resource, make(seen, held=True), seen)
-        status, again = planned.status, planned.again
+        again = planned.again
         try:
             await self._write(resource.owner, planned, seen)
         except ApiError as error:
             self._turns.give_back(key)
             if error.status.code not in {400, 403, 422}:
                 raise
-            status, again = refused(resource, status, str(error.status.message), now), REFUSED_SECONDS
-        await self._tell(resource, status, planned)
+            planned, again = refused(resource, planned, str(error.status.message), now), REFUSED_SECONDS
+        await self._tell(resource, planned)
         return again
 
     async def _hold(self, resource: Resource, planned: Plan, seen: Seen) -> float:
@@ -131,7 +131,7 @@ class Reconciler:
         others = tuple(child for child in planned.children or () if child["kind"] != "Deployment")
         await self._write(resource.owner, replace(planned, children=others), seen)
         if all(condition.reason != Reason.REFUSED for condition in resource.status.conditions):  # that holds until then
-            await self._tell(resource, planned.status, planned)
+            await self._tell(resource, planned)
         return random.uniform(SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS)
 
     def _figures(self, key: Key, status: Status) -> Figures | None:
@@ -212,9 +212,9 @@ class Reconciler:
                 self._metrics.writes.labels("Deployment").inc()
                 await self._cluster.hand_over(deployment, replicas)
 
-    async def _tell(self, resource: Resource, status: Status, planned: Plan) -> None:
+    async def _tell(self, resource: Resource, planned: Plan) -> None:
         """Write the status if it changed, and record what was decided."""
-        owner = resource.owner
+        owner, status = resource.owner, planned.status
         before, now = _written(resource.status), _written(status)
         if before != now:
             self._metrics.writes.labels("status").inc()

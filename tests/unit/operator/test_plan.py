@@ -3,9 +3,12 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from mlplat.operator.base import Base
-from mlplat.operator.spec import ConditionType, Reason
-from mlplat.operator.view import Found, Missing, Unasked, Unknown
+from mlplat.operator.plan import TAKEN_SECONDS, plan, refused
+from mlplat.operator.spec import ConditionType, Reason, Status
+from mlplat.operator.view import Found, Missing, Resource, Seen, Unasked, Unknown
 
 from .conftest import START, World
 
@@ -72,7 +75,8 @@ def test_whoever_waits_for_a_turn_is_as_ready_as_its_pods(world: World, base: Ba
 
 
 def test_a_version_that_never_came_is_not_said_to_serve_while_a_turn_is_waited_for(world: World) -> None:
-    deployment = world.settle() and world.deployment
+    world.settle()
+    deployment = world.deployment
     world.change(modelVersion="v2")
     world.step()
     world.children["Deployment", "iris"] = deployment  # what was to be was refused
@@ -273,6 +277,33 @@ def test_a_name_that_is_someone_elses_is_left_alone(world: World) -> None:
     planned = world.step(foreign=frozenset({("Service", "iris")}))
     assert planned.children is None
     assert world.told == (False, False, True, Reason.NAME_TAKEN)
+    assert planned.again == TAKEN_SECONDS  # nobody tells when the other one goes
+
+
+@pytest.mark.parametrize("strategy", ["rolling", "canary"])
+def test_what_is_refused_again_and_again_is_told_once(world: World, strategy: str) -> None:
+    """A status that is written wakes the operator, which would try at once."""
+    world.change(strategy={"type": strategy})
+    world.settle()
+    world.change(modelVersion="v2")
+    events: list[str] = []
+
+    def refuse() -> Status:
+        """Try it, and let the API server take none of it."""
+        world.now += timedelta(seconds=30)
+        resource = Resource(world.owner, world.generation, world.spec, world.status)
+        planned = plan(resource, Seen(dict(world.children)), Found("v2"), world.base, world.now)
+        planned = refused(resource, planned, "exceeded quota", world.now)
+        events.extend(event.reason for event in planned.events)
+        world.status = planned.status
+        return world.status
+
+    first = refuse()
+    assert world.told == (False, False, True, Reason.REFUSED)
+    assert events[-1] == "Refused"
+    assert refuse() == first
+    assert events.count("Refused") == 1
+    assert events.count("CanaryStarted") == (strategy == "canary")
 
 
 def test_a_condition_keeps_the_time_at_which_it_became_so(world: World) -> None:
