@@ -172,7 +172,7 @@ class _Roll:
         """Whether there are no pods beside which a version that is to be tried can be, and it was not tried before."""
         stable, trial = self.rollout, self.telling.status.canary
         promoted = trial is not None and trial.phase == Phase.PROMOTING
-        return stable is not None and not stable.wanted and not promoted and self._may_try(target, served)
+        return (stable is None or not stable.wanted) and not promoted and self._may_try(target, served)
 
     def _back_to(self, served: str) -> Plan:
         wanted, rollout = self._serving(served), self.rollout

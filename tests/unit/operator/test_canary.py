@@ -143,6 +143,17 @@ def test_a_candidate_does_not_take_over_untried_when_there_are_no_pods(trier: Tr
     assert world.events.count("CanaryStarted") == 2
 
 
+def test_a_candidate_does_not_take_over_untried_when_the_deployment_was_deleted(trier: Trier) -> None:
+    world = trier.world
+    trier.begin()
+    del world.children["Deployment", "iris"]
+    world.step()
+    assert world.serves == "v1"
+    world.roll_out()
+    world.step()
+    assert (trier.trial.phase, trier.trial.version, world.serves) == (Phase.TRYING, "v2", "v1")
+
+
 def test_one_that_was_good_enough_takes_over_although_there_are_no_pods_meanwhile(trier: Trier) -> None:
     world = trier.world
     trier.begin()
