@@ -154,7 +154,7 @@ class Cluster:
                 raise
 
     async def write_status(self, owner: Owner, status: Manifest) -> Manifest | None:
-        """Tell the status; returns the resource as it is now, None if it is gone."""
+        """Tell the status; returns the resource as it is now, None if there is another one of its name."""
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,
@@ -172,7 +172,7 @@ class Cluster:
                 force=True,
             )
         except ApiError as error:
-            if error.status.code in {404, 409}:  # gone, or another of the same name
+            if error.status.code == httpx2.codes.CONFLICT:
                 return None
             raise
         return _plain(written)

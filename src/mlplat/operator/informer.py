@@ -60,6 +60,7 @@ class Informer:
         self._unlisted = set(namespaces)
         self._labels = labels
         self._changed = changed
+        self._passed: dict[str, int] = {}  # by followed namespace: the version up to which all is known
         self.objects: dict[Key, Manifest] = {}
         self.synced = asyncio.Event()
 
@@ -90,15 +91,27 @@ class Informer:
     def clear(self) -> None:
         """Forget all of them, as the kind is gone."""
         self.objects.clear()
+        self._passed.clear()
         self._unlisted = set(self._namespaces)
         self.synced.clear()
 
     def apply(self, manifest: Manifest) -> None:
-        """Take over what the API server answered to a write, ahead of the watch."""
+        """Take over what the API server answered to a write, ahead of the watch.
+
+        What is not known though the watch is past it was deleted since.
+        """
         key = _key(manifest)
         known = self.objects.get(key)
-        if known is None or _version(known) < _version(manifest):
+        passed = self._passed.get(key[0], self._passed.get("*", 0)) if known is None else _version(known)
+        if passed < _version(manifest):
             self.objects[key] = _slim(manifest)
+
+    def forget(self, key: Key, uid: str) -> None:
+        """Take over that the API server does not have an object any more; another of the same name is kept."""
+        known = self.objects.get(key)
+        if known is not None and known["metadata"]["uid"] == uid:
+            del self.objects[key]
+            self._changed(known)
 
     async def _list(self, namespace: str) -> str:
         listed = self._client.list(self._resource, namespace=namespace, labels=self._labels, chunk_size=500)
@@ -106,6 +119,7 @@ class Informer:
         gone = [key for key in self.objects if key not in found and namespace in {"*", key[0]}]
         news = [one for key, one in found.items() if _version(self.objects.get(key)) != _version(one)]
         self.objects |= found
+        self._passed[namespace] = _number(listed.resourceVersion)
         for one in (*[self.objects.pop(key) for key in gone], *news):
             self._changed(one)
         return listed.resourceVersion
@@ -126,6 +140,7 @@ class Informer:
             if kind == "BOOKMARK":
                 continue
             key = _key(manifest)
+            self._passed[namespace] = _version(manifest)
             if kind == "DELETED":
                 self.objects.pop(key, None)
             else:
@@ -150,7 +165,11 @@ def _key(manifest: Any) -> Key:
 
 
 def _version(manifest: Manifest | None) -> int:
-    """Of an object; numbers that grow, though the API calls them opaque (KEP-5504 says so from 1.35 on)."""
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        return int(manifest["metadata"]["resourceVersion"]) if manifest else 0
+    return 0 if manifest is None else _number(manifest["metadata"].get("resourceVersion"))
+
+
+def _number(version: Any) -> int:
+    """A resource's version; numbers that grow, though the API calls them opaque (KEP-5504 says so from 1.35 on)."""
+    with contextlib.suppress(ValueError, TypeError):
+        return int(version)
     return 0

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import httpx2
 from lightkube import ApiError
 from pydantic import ValidationError
 
@@ -218,7 +219,13 @@ class Reconciler:
         before, now = _written(resource.status), _written(status)
         if before != now:
             self._metrics.writes.labels("status").inc()
-            written = await self._cluster.write_status(owner, now)
+            try:
+                written = await self._cluster.write_status(owner, now)
+            except ApiError as error:
+                if error.status.code == httpx2.codes.NOT_FOUND:
+                    self._resources.forget((owner.namespace, owner.name), owner.uid)
+                    return
+                raise
             if written is None:
                 return
             self._resources.apply(written)
