@@ -32,6 +32,9 @@ from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen, Unknown
 REFUSED_SECONDS = 30.0
 """After so long, what the API server refused is tried again: a quota may have been raised."""
 
+UNTYPED = "failed to create typed patch object"
+"""So the API server's answer begins to an apply with unknown fields or wrong types, with the status 500."""
+
 SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS = 2.0, 6.0
 """Between these, whoever waits for its turn to be rolled by a changed base asks again."""
 
@@ -121,7 +124,7 @@ class Reconciler:
             await self._write(resource.owner, planned, seen)
         except ApiError as error:
             self._turns.give_back(key)
-            if error.status.code not in {400, 403, 422}:
+            if not _is_refusal(error):
                 raise
             status, again = refused(resource, status, str(error.status.message), now), REFUSED_SECONDS
         await self._tell(resource, status, planned)
@@ -251,6 +254,11 @@ def wish_of(found: Manifest) -> Wish | None:
     except ValidationError:
         return None
     return None if spec.store is not None else Wish.of(spec)
+
+
+def _is_refusal(error: ApiError) -> bool:
+    """Whether a child is not taken as it is; a field that Kubernetes does not know is called an internal error."""
+    return error.status.code in {400, 403, 422} or UNTYPED in str(error.status.message)
 
 
 def _is_told(resource: Resource, status: Status) -> bool:
