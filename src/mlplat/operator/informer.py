@@ -72,21 +72,25 @@ class Informer:
 
     async def _follow(self, namespace: str) -> None:
         """List, then watch; again from the start when that fails."""
+        loop = asyncio.get_running_loop()
         retry = FIRST_RETRY_SECONDS
         while True:
+            begun = loop.time()
             try:
                 version = await self._list(namespace)
                 self._unlisted.discard(namespace)
                 if not self._unlisted:
                     self.synced.set()
-                retry = FIRST_RETRY_SECONDS
                 await self._watch(namespace, version)
-            except (httpx2.HTTPError, TimeoutError, OSError) as error:
-                if not (isinstance(error, ApiError) and error.status.code == 410):  # too long ago: list again
-                    kind = self._resource.__name__
-                    logs.get().warning("watch_failed", kind=kind, namespace=namespace, error=str(error)[:300])
-                    await asyncio.sleep(retry * random.uniform(0.5, 1.0))
-                    retry = min(2 * retry, LONGEST_RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - whatever is answered: one watch must not end the others
+                if isinstance(error, ApiError) and error.status.code == httpx2.codes.GONE:  # too long ago: list again
+                    continue
+                kind = self._resource.__name__
+                logs.get().warning("watch_failed", kind=kind, namespace=namespace, error=str(error)[:300])
+                if loop.time() - begun > LONGEST_RETRY_SECONDS:  # it was well for a while
+                    retry = FIRST_RETRY_SECONDS
+                await asyncio.sleep(retry * random.uniform(0.5, 1.0))
+                retry = min(2 * retry, LONGEST_RETRY_SECONDS)
 
     def clear(self) -> None:
         """Forget all of them, as the kind is gone."""

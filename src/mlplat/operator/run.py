@@ -125,7 +125,7 @@ class Operator:
             try:
                 await self._look_for_routes(group)
                 self._looked.set()
-            except (httpx2.HTTPError, OSError) as error:
+            except (httpx2.HTTPError, OSError, ValueError) as error:
                 logs.get().warning("routes_unknown", error=str(error)[:300])
             await asyncio.sleep(GATEWAY_SECONDS if self._looked.is_set() else FIRST_RETRY_SECONDS)
 

@@ -88,3 +88,19 @@ class TestAnswersToWrites:
             assert len(following.told) == 1
 
         asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        event("ADDED", deployment(11))[:60],
+        b"<html>502 Bad Gateway</html>\n",
+        b'{"type": "ADDED", "object": {}}\n',
+        event("ERROR", {"code": 410, "message": "too old"}),
+    ],
+    ids=["cut", "page", "empty", "too-old"],
+)
+def test_a_watch_that_is_not_understood_is_begun_anew(server: ApiServer, answer: bytes) -> None:
+    server.watches["modeldeployments"] = [answer, event("ADDED", deployment(12))]
+    following = Following(server)
+    asyncio.run(following.until(lambda: KEY in following.informer.objects))
