@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from mlplat import logs
 from mlplat.operator.base import Base
-from mlplat.operator.children import OWNER_LABEL, PROMOTE_ANNOTATION, Manifest, Owner, is_applied, key_of
+from mlplat.operator.children import OWNER_LABEL, PROMOTE_ANNOTATION, Manifest, Owner, effective, is_applied, key_of
 from mlplat.operator.cluster import BUILT_IN, Cluster
 from mlplat.operator.explain import trouble
 from mlplat.operator.informer import FOREIGN, Informer, Key
@@ -148,8 +148,8 @@ class Reconciler:
 
     def _look_up(self, resource: Resource) -> Lookup:
         try:
-            spec = Spec.model_validate(resource.spec)
-        except ValidationError:
+            spec = effective(Spec.model_validate(resource.spec), self._base)
+        except (ValidationError, KeyError):
             return Unknown("The spec is invalid.")  # as the plan says with more words
         if spec.store is not None and spec.model_version is not None:
             return Found(spec.model_version)  # the pods wait for it
@@ -247,11 +247,11 @@ def owner_key(child: Manifest) -> Key | None:
     return None if name is None else (child["metadata"]["namespace"], name)
 
 
-def wish_of(found: Manifest) -> Wish | None:
+def wish_of(found: Manifest, base: Base) -> Wish | None:
     """What a ModelDeployment asks the operator's store for, if anything."""
     try:
-        spec = Spec.model_validate(found.get("spec", {}))
-    except ValidationError:
+        spec = effective(Spec.model_validate(found.get("spec", {})), base)
+    except (ValidationError, KeyError):
         return None
     return None if spec.store is not None else Wish.of(spec)
 

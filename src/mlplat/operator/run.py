@@ -66,6 +66,7 @@ class Operator:
         max_rolling: int,
     ) -> None:
         self.metrics = metrics
+        self._base = base
         self._queue = WorkQueue(self._handle)
         self._resources = Informer(client, ModelDeployments, namespaces=namespaces, changed=self._resource_changed)
         labels = {"app.kubernetes.io/managed-by": MANAGER}
@@ -156,7 +157,9 @@ class Operator:
         due = loop.time() + RESYNC_SECONDS
         while True:
             await asyncio.sleep(FORGET_SECONDS)
-            self._versions.forget({wish for one in self._resources.objects.values() if (wish := wish_of(one))})
+            self._versions.forget(
+                {wish for one in self._resources.objects.values() if (wish := wish_of(one, self._base))}
+            )
             if loop.time() >= due:
                 due = loop.time() + RESYNC_SECONDS
                 for key in self._resources.objects:
@@ -173,7 +176,7 @@ class Operator:
     def _found(self, wish: Wish) -> None:
         """The store was asked, and something else is known now."""
         for key, manifest in self._resources.objects.items():
-            if wish_of(manifest) == wish:
+            if wish_of(manifest, self._base) == wish:
                 self._queue.add(key)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -11,10 +12,10 @@ from mlplat.operator.base import Base
 from mlplat.operator.cluster import CHILDREN, Cluster, ModelDeployments
 from mlplat.operator.informer import Informer
 from mlplat.operator.metrics import OperatorMetrics
-from mlplat.operator.reconcile import REFUSED_SECONDS, Reconciler
+from mlplat.operator.reconcile import REFUSED_SECONDS, Reconciler, wish_of
 from mlplat.operator.scrape import Scraper
 from mlplat.operator.spec import Reason
-from mlplat.operator.versions import VersionBook
+from mlplat.operator.versions import VersionBook, Wish
 from mlplat.store import open_store
 
 from .apiserver import ApiServer
@@ -108,3 +109,15 @@ def test_another_failure_of_the_api_server_is_tried_again(server: ApiServer, bas
     with pytest.raises(httpx2.HTTPStatusError, match="leader changed"):
         asyncio.run(looking.look())
     assert STATUS not in server.writes
+
+
+def test_the_store_of_an_environment_is_left_to_the_pods(server: ApiServer, base: Base) -> None:
+    base = replace(base, environments={"elsewhere": {"store": {"url": "s3://elsewhere"}}})
+    looking = Looking(server, base, environment="elsewhere")
+    asyncio.run(looking.look())
+    assert looking.told()[0] == Reason.ROLLING_OUT
+    looking = Looking(server, base, environment="elsewhere", modelVersion=None, alias="champion")
+    asyncio.run(looking.look())
+    assert looking.told()[0] == Reason.INVALID_SPEC
+    assert wish_of({"spec": {"modelName": "iris", "modelVersion": "v1", "environment": "elsewhere"}}, base) is None
+    assert wish_of({"spec": {"modelName": "iris", "modelVersion": "v1"}}, base) == Wish("iris", "v1", None)
