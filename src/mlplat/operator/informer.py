@@ -42,7 +42,8 @@ class Informer:
 
     Attributes:
         objects: as they were last seen, by namespace and name.
-        synced: set as soon as all of them are known.
+        synced: set as soon as all of them are known, but for those in namespaces that refuse to tell.
+        failing: namespaces that cannot be followed now.
     """
 
     def __init__(
@@ -57,12 +58,17 @@ class Informer:
         self._client = client
         self._resource = resource
         self._namespaces = namespaces
-        self._unlisted = set(namespaces)
         self._labels = labels
         self._changed = changed
         self._passed: dict[str, int] = {}  # by followed namespace: the version up to which all is known
         self.objects: dict[Key, Manifest] = {}
         self.synced = asyncio.Event()
+        self.failing: set[str] = set()
+        self._refusing: set[str] = set()
+
+    def knows(self, namespace: str) -> bool:
+        """Whether all objects of a namespace are known."""
+        return not self._passed.keys().isdisjoint({namespace, "*"})
 
     async def run(self) -> None:
         """Follow the objects of all namespaces; runs until it is cancelled."""
@@ -78,13 +84,17 @@ class Informer:
             begun = loop.time()
             try:
                 version = await self._list(namespace)
-                self._unlisted.discard(namespace)
-                if not self._unlisted:
-                    self.synced.set()
+                self.failing.discard(namespace)
+                self._refusing.discard(namespace)
+                self._set_synced()
                 await self._watch(namespace, version)
             except Exception as error:  # noqa: BLE001 - whatever is answered: one watch must not end the others
                 if isinstance(error, ApiError) and error.status.code == httpx2.codes.GONE:  # too long ago: list again
                     continue
+                self.failing.add(namespace)
+                if isinstance(error, ApiError) and error.status.code == httpx2.codes.FORBIDDEN:
+                    self._refusing.add(namespace)
+                    self._set_synced()
                 kind = self._resource.__name__
                 logs.get().warning("watch_failed", kind=kind, namespace=namespace, error=str(error)[:300])
                 if loop.time() - begun > LONGEST_RETRY_SECONDS:  # it was well for a while
@@ -92,11 +102,16 @@ class Informer:
                 await asyncio.sleep(retry * random.uniform(0.5, 1.0))
                 retry = min(2 * retry, LONGEST_RETRY_SECONDS)
 
+    def _set_synced(self) -> None:
+        if self._passed and self._passed.keys() | self._refusing >= set(self._namespaces):
+            self.synced.set()
+
     def clear(self) -> None:
         """Forget all of them, as the kind is gone."""
         self.objects.clear()
         self._passed.clear()
-        self._unlisted = set(self._namespaces)
+        self.failing.clear()
+        self._refusing.clear()
         self.synced.clear()
 
     def apply(self, manifest: Manifest) -> None:

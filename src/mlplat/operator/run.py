@@ -23,6 +23,7 @@ from mlplat.operator.metrics import OperatorMetrics
 from mlplat.operator.queue import WorkQueue
 from mlplat.operator.reconcile import Reconciler, owner_key, wish_of
 from mlplat.operator.scrape import Scraper
+from mlplat.operator.spec import KIND
 from mlplat.operator.versions import VersionBook, Wish
 from mlplat.settings import OperatorSettings
 from mlplat.store import open_store
@@ -36,6 +37,9 @@ RESYNC_SECONDS = 600.0
 
 GATEWAY_SECONDS = 30.0
 """So often it is looked whether the cluster has got, or lost, the Gateway API."""
+
+UNKNOWN_SECONDS = 5.0
+"""After so long, a ModelDeployment is looked at again of which not every kind of its children could be listed."""
 
 FORGET_SECONDS = 60.0
 """So often what nobody asks for any more is no longer looked up in the store."""
@@ -74,6 +78,8 @@ class Operator:
             kind: Informer(client, resource, namespaces=namespaces, labels=labels, changed=self._child_changed)
             for kind, resource in CHILDREN.items()
         }
+        for kind, informer in {KIND: self._resources, **self._children}.items():
+            metrics.failing.labels(kind).set_function(partial(len, informer.failing))
         self._versions = VersionBook(
             partial(open_store, store, create=False), seconds=poll_seconds, changed=self._found
         )
@@ -96,8 +102,14 @@ class Operator:
 
     @property
     def synced(self) -> bool:
-        """Whether all that there is in the cluster is known."""
+        """Whether all that there is in the cluster is known, as far as it is told."""
         return all(informer.synced.is_set() for informer in self._informers)
+
+    @property
+    def failing(self) -> list[str]:
+        """The kinds and namespaces that cannot be followed now."""
+        every = {KIND: self._resources, **self._children}
+        return [f"{kind} in {one}" for kind, informer in every.items() for one in sorted(informer.failing)]
 
     @property
     def _informers(self) -> list[Informer]:
@@ -149,6 +161,8 @@ class Operator:
 
     async def _handle(self, key: Key) -> float | None:
         self.metrics.queue.set(len(self._queue))
+        if not all(informer.knows(key[0]) for informer in self._informers):
+            return UNKNOWN_SECONDS
         return await self._reconciler.reconcile(key)
 
     async def _look_again(self) -> None:
@@ -242,9 +256,8 @@ def probes(operator: Operator) -> Starlette:
         return JSONResponse({"status": "ok"})
 
     def ready(_: Request) -> Response:
-        return JSONResponse(
-            {"status": "ready"} if operator.synced else {"status": "syncing"}, 200 if operator.synced else 503
-        )
+        told = {"status": "ready" if operator.synced else "syncing", "failing": operator.failing}
+        return JSONResponse(told, 200 if operator.synced else 503)
 
     def metrics(_: Request) -> Response:
         return Response(operator.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
