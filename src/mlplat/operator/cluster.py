@@ -2,7 +2,7 @@
 
 import hashlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -105,16 +105,20 @@ class Cluster:
         listed = self.client.list(_Pod, namespace=namespace, labels={OWNER_LABEL: name})
         return [_plain(pod) async for pod in listed]
 
-    async def knows_routes(self, namespace: str) -> bool:
-        """Whether the API server has HTTPRoutes, and we may look at them."""
-        try:
-            async for _ in self.client.list(CHILDREN["HTTPRoute"], namespace=namespace, chunk_size=1):
-                break
-        except httpx2.HTTPStatusError as error:
-            if error.response.status_code in {httpx2.codes.NOT_FOUND, httpx2.codes.FORBIDDEN}:
-                return False
-            raise
-        return True
+    async def knows_routes(self, namespaces: Sequence[str]) -> bool | None:
+        """Whether the API server has HTTPRoutes; None if we may look at them in none of these namespaces."""
+        for namespace in namespaces:
+            try:
+                async for _ in self.client.list(CHILDREN["HTTPRoute"], namespace=namespace, chunk_size=1):
+                    break
+            except httpx2.HTTPStatusError as error:
+                if error.response.status_code == httpx2.codes.NOT_FOUND:
+                    return False
+                if error.response.status_code != httpx2.codes.FORBIDDEN:
+                    raise
+            else:
+                return True
+        return None
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Let the API server have a child as it is wanted; returns it as it is now."""

@@ -38,6 +38,9 @@ RESYNC_SECONDS = 600.0
 GATEWAY_SECONDS = 30.0
 """So often it is looked whether the cluster has got, or lost, the Gateway API."""
 
+LOOKS_FOR_ROUTES = 3
+"""So many looks in a row must find none: an API server that was just started may not know all of its kinds yet."""
+
 UNKNOWN_SECONDS = 5.0
 """After so long, a ModelDeployment is looked at again of which not every kind of its children could be listed."""
 
@@ -84,7 +87,7 @@ class Operator:
             partial(open_store, store, create=False), seconds=poll_seconds, changed=self._found
         )
         self._cluster = Cluster(client)
-        self._namespace = namespaces[0]
+        self._namespaces = namespaces
         self._pods = httpx2.AsyncClient(trust_env=False, follow_redirects=False)
         self._scraper = Scraper(lambda key: self._cluster.pods(*key), self._queue.add, client=self._pods)
         self._routing: asyncio.Task[None] | None = None
@@ -134,18 +137,23 @@ class Operator:
 
     async def _follow_routes(self, group: asyncio.TaskGroup) -> None:
         """Find out every so often whether the cluster has HTTPRoutes."""
+        misses = 0
         while True:
             try:
-                await self._look_for_routes(group)
-                self._looked.set()
+                known = await self._cluster.knows_routes(self._namespaces)
+                if known is None:  # as before
+                    known = self._reconciler.routable
+                misses = 0 if known else misses + 1
+                if known or misses >= LOOKS_FOR_ROUTES:
+                    await self._set_routable(group, known=known)
+                    self._looked.set()
             except (httpx2.HTTPError, OSError, ValueError) as error:
                 logs.get().warning("routes_unknown", error=str(error)[:300])
             await asyncio.sleep(GATEWAY_SECONDS if self._looked.is_set() else FIRST_RETRY_SECONDS)
 
-    async def _look_for_routes(self, group: asyncio.TaskGroup) -> None:
+    async def _set_routable(self, group: asyncio.TaskGroup, *, known: bool) -> None:
         """Follow HTTPRoutes while the cluster has them."""
         informer = self._children["HTTPRoute"]
-        known = await self._cluster.knows_routes(self._namespace)
         if known and self._routing is None:
             self._routing = group.create_task(informer.run())
             await informer.synced.wait()

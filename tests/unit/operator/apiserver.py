@@ -1,6 +1,7 @@
 """Answers of an API server, prepared beforehand, over HTTP."""
 
 import json
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any, Self
@@ -18,6 +19,8 @@ class ApiServer:
         items: what there is, by the plural of its kind; all of one namespace.
         watches: what the next watches of a kind answer before they end; later ones stay open and tell nothing.
         refusals: status and message for the requests that have a piece of a path, or a method and that piece.
+        lapses: so for the next requests only, one after the other.
+        reads: path and query of each list and watch.
         writes: what was written last, by method and path.
     """
 
@@ -25,13 +28,16 @@ class ApiServer:
         self.items: dict[str, list[Manifest]] = {}
         self.watches: dict[str, list[bytes]] = {}
         self.refusals: dict[str, tuple[int, str]] = {}
+        self.lapses: dict[str, list[tuple[int, str]]] = {}
+        self.reads: list[str] = []
         self.writes: dict[str, Any] = {}
         self._ending = Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def _answer(self) -> None:
-                outer.answer(self)
+                with suppress(ConnectionError):  # the client is gone
+                    outer.answer(self)
 
             do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 - as the server wants them
 
@@ -70,7 +76,12 @@ class ApiServer:
         written = json.loads(body) if body else {"metadata": {}}
         if request.command != "GET":
             self.writes[asked] = written
+        else:
+            self.reads.append(request.path)
         code, message = next((refusal for piece, refusal in self.refusals.items() if piece in asked), (200, ""))
+        lapse = next((lapses for piece, lapses in self.lapses.items() if lapses and piece in asked), None)
+        if lapse:
+            code, message = lapse.pop(0)
         namespace, plural, *name = url.path.partition("/namespaces/")[2].split("/")
         if name and request.command == "GET":
             code, message = 404, f"there is no {name[0]}"

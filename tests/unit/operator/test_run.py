@@ -128,3 +128,50 @@ class TestNamespaces:
                 assert operating.operator.failing == []
 
         asyncio.run(scenario())
+
+
+class TestRoutes:
+    """Whether the cluster has HTTPRoutes is not told by one answer."""
+
+    @pytest.fixture(autouse=True)
+    def often(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Look often."""
+        monkeypatch.setattr(run, "GATEWAY_SECONDS", 0.01)
+        monkeypatch.setattr(run, "FIRST_RETRY_SECONDS", 0.01)
+
+    @pytest.mark.parametrize(
+        ("lapses", "lists"),
+        [
+            ([(404, "not found")] * 2, 1),
+            ([REFUSED] * 5, 1),
+            ([(503, "starting")] * 5, 1),
+            ([(404, "not found")] * 3, 2),
+        ],
+        ids=["not-yet", "refused", "starting", "gone"],
+    )
+    def test_they_are_given_up_only_when_they_are_gone_for_some_time(
+        self, server: ApiServer, operating: Operating, lapses: list[tuple[int, str]], lists: int
+    ) -> None:
+        def count(limit: int) -> int:
+            return sum(f"/gone/httproutes?limit={limit}" in read for read in server.reads)
+
+        async def scenario() -> None:
+            async with operating:
+                await operating.until(lambda: operating.operator.synced and count(500) == 1)
+                server.lapses["/gone/httproutes"] = lapses
+                await operating.until(lambda: not lapses)
+                looks = count(1)
+                await operating.until(lambda: count(1) >= looks + 2)
+                assert count(500) == lists  # they are followed as before, or anew
+
+        del server.refusals["/httproutes"]
+        asyncio.run(scenario())
+
+    def test_one_namespace_that_refuses_does_not_hide_them(self, server: ApiServer, operating: Operating) -> None:
+        server.refusals = {"/gone/httproutes": REFUSED}
+
+        async def scenario() -> None:
+            async with operating:
+                await operating.until(lambda: any("/ml/httproutes?limit=500" in read for read in server.reads))
+
+        asyncio.run(scenario())
