@@ -32,6 +32,9 @@ from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen, Unknown
 REFUSED_SECONDS = 30.0
 """After so long, what the API server refused is tried again: a quota may have been raised."""
 
+TOLERATED_FAILURES = 5
+"""So many writes in a row that fail for another reason are told as if they were refused: a webhook may not answer."""
+
 UNTYPED = "failed to create typed patch object"
 """So the API server's answer begins to an apply with unknown fields or wrong types, with the status 500."""
 
@@ -78,6 +81,7 @@ class Reconciler:
         self._metrics = metrics
         self._turns = Turns(children["Deployment"].objects, digest=base.digest, most=max_rolling)
         self._clock = clock
+        self._failures: dict[Key, int] = {}
         self.routable = False
 
     async def reconcile(self, key: Key) -> float | None:
@@ -90,6 +94,7 @@ class Reconciler:
         if found is None or "deletionTimestamp" in found["metadata"]:  # the garbage collector removes the children
             self._metrics.forget(*key)
             self._scraper.forget(key)
+            self._failures.pop(key, None)
             return None
         start = time.monotonic()
         try:
@@ -124,9 +129,12 @@ class Reconciler:
             await self._write(resource.owner, planned, seen)
         except ApiError as error:
             self._turns.give_back(key)
-            if not _is_refusal(error):
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            if not _is_refusal(error) and failures < TOLERATED_FAILURES:
                 raise
             status, again = refused(resource, status, str(error.status.message), now), REFUSED_SECONDS
+        else:
+            self._failures.pop(key, None)
         await self._tell(resource, status, planned)
         return again
 

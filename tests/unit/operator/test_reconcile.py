@@ -12,7 +12,7 @@ from mlplat.operator.base import Base
 from mlplat.operator.cluster import CHILDREN, Cluster, ModelDeployments
 from mlplat.operator.informer import Informer
 from mlplat.operator.metrics import OperatorMetrics
-from mlplat.operator.reconcile import REFUSED_SECONDS, Reconciler, wish_of
+from mlplat.operator.reconcile import REFUSED_SECONDS, TOLERATED_FAILURES, Reconciler, wish_of
 from mlplat.operator.scrape import Scraper
 from mlplat.operator.spec import Reason
 from mlplat.operator.versions import VersionBook, Wish
@@ -48,8 +48,8 @@ class Looking:
         self._base = base
         self._spec = {"modelName": "iris", "modelVersion": "v1", **spec}
 
-    async def look(self) -> None:
-        """Look at it for the first time."""
+    async def look(self, *, failures: int = 0) -> None:
+        """Look at it for the first time, after so many looks that fail and tell nothing."""
         async with self._server.client() as client, httpx2.AsyncClient() as pods:
             cluster = Cluster(client)
 
@@ -79,6 +79,10 @@ class Looking:
                 metrics=OperatorMetrics(),
                 max_rolling=1,
             )
+            for _ in range(failures):
+                with pytest.raises(httpx2.HTTPStatusError):
+                    await reconciler.reconcile(KEY)
+                assert STATUS not in self._server.writes
             self.again = await reconciler.reconcile(KEY)
 
     def told(self) -> tuple[str, str]:
@@ -103,12 +107,11 @@ def test_a_field_that_kubernetes_does_not_know_is_told(server: ApiServer, base: 
     assert looking.again == REFUSED_SECONDS
 
 
-def test_another_failure_of_the_api_server_is_tried_again(server: ApiServer, base: Base) -> None:
-    server.refusals["PATCH /apis/apps/v1"] = (500, "etcdserver: leader changed")
+def test_another_failure_is_told_when_it_lasts(server: ApiServer, base: Base) -> None:
+    server.refusals["PATCH /apis/apps/v1"] = (500, "failed calling webhook")
     looking = Looking(server, base, store={"url": "s3://elsewhere"})
-    with pytest.raises(httpx2.HTTPStatusError, match="leader changed"):
-        asyncio.run(looking.look())
-    assert STATUS not in server.writes
+    asyncio.run(looking.look(failures=TOLERATED_FAILURES - 1))
+    assert looking.told() == (Reason.REFUSED, "failed calling webhook")
 
 
 def test_the_store_of_an_environment_is_left_to_the_pods(server: ApiServer, base: Base) -> None:
