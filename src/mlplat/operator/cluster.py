@@ -2,7 +2,7 @@
 
 import hashlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -105,16 +105,20 @@ class Cluster:
         listed = self.client.list(_Pod, namespace=namespace, labels={OWNER_LABEL: name})
         return [_plain(pod) async for pod in listed]
 
-    async def knows_routes(self, namespace: str) -> bool:
-        """Whether the API server has HTTPRoutes, and we may look at them."""
-        try:
-            async for _ in self.client.list(CHILDREN["HTTPRoute"], namespace=namespace, chunk_size=1):
-                break
-        except httpx2.HTTPStatusError as error:
-            if error.response.status_code in {httpx2.codes.NOT_FOUND, httpx2.codes.FORBIDDEN}:
-                return False
-            raise
-        return True
+    async def knows_routes(self, namespaces: Sequence[str]) -> bool | None:
+        """Whether the API server has HTTPRoutes; None if we may look at them in none of these namespaces."""
+        for namespace in namespaces:
+            try:
+                async for _ in self.client.list(CHILDREN["HTTPRoute"], namespace=namespace, chunk_size=1):
+                    break
+            except httpx2.HTTPStatusError as error:
+                if error.response.status_code == httpx2.codes.NOT_FOUND:
+                    return False
+                if error.response.status_code != httpx2.codes.FORBIDDEN:
+                    raise
+            else:
+                return True
+        return None
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Let the API server have a child as it is wanted; returns it as it is now."""
@@ -154,7 +158,7 @@ class Cluster:
                 raise
 
     async def write_status(self, owner: Owner, status: Manifest) -> Manifest | None:
-        """Tell the status; returns the resource as it is now, None if it is gone."""
+        """Tell the status; returns the resource as it is now, None if there is another one of its name."""
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,
@@ -172,7 +176,7 @@ class Cluster:
                 force=True,
             )
         except ApiError as error:
-            if error.status.code in {404, 409}:  # gone, or another of the same name
+            if error.status.code == httpx2.codes.CONFLICT:
                 return None
             raise
         return _plain(written)

@@ -27,6 +27,12 @@ class OperatorMetrics:
             registry=self._registry,
         )
         self.queue = Gauge("mlplat_operator_queue", "Deployments that wait for a reconcile.", registry=self._registry)
+        self.failing = Gauge(
+            "mlplat_operator_failing_watches",
+            "Namespaces in which a kind cannot be followed now.",
+            ("kind",),
+            registry=self._registry,
+        )
         self.ready = Gauge(
             "mlplat_operator_deployment_ready",
             "1 for a ModelDeployment that is ready.",

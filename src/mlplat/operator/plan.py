@@ -243,6 +243,10 @@ def _spec_of(resource: Resource, base: Base) -> Spec:
     except KeyError as error:
         known = ", ".join(sorted(base.environments)) or "none"
         raise UsageError(f"There is no environment {error}; the chart's values have {known}.") from error
+    if spec.store is not None and spec.alias is not None:  # the definition cannot see the store of an environment
+        raise UsageError(
+            "An alias is looked up in the operator's own store only: give modelVersion, or an environment without store."
+        )
     if spec.route is not None and not spec.route.parent_refs:
         raise UsageError("spec.route.parentRefs: name the Gateway that requests come from.")
     return spec

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import httpx2
 from lightkube import ApiError
 from pydantic import ValidationError
 
 from mlplat import logs
 from mlplat.operator.base import Base
-from mlplat.operator.children import OWNER_LABEL, PROMOTE_ANNOTATION, Manifest, Owner, is_applied, key_of
+from mlplat.operator.children import OWNER_LABEL, PROMOTE_ANNOTATION, Manifest, Owner, effective, is_applied, key_of
 from mlplat.operator.cluster import BUILT_IN, Cluster
 from mlplat.operator.explain import trouble
 from mlplat.operator.informer import FOREIGN, Informer, Key
@@ -30,6 +31,12 @@ from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen, Unknown
 
 REFUSED_SECONDS = 30.0
 """After so long, what the API server refused is tried again: a quota may have been raised."""
+
+TOLERATED_FAILURES = 5
+"""So many writes in a row that fail for another reason are told as if they were refused: a webhook may not answer."""
+
+UNTYPED = "failed to create typed patch object"
+"""So the API server's answer begins to an apply with unknown fields or wrong types, with the status 500."""
 
 SHORTEST_TURN_SECONDS, LONGEST_TURN_SECONDS = 2.0, 6.0
 """Between these, whoever waits for its turn to be rolled by a changed base asks again."""
@@ -74,6 +81,7 @@ class Reconciler:
         self._metrics = metrics
         self._turns = Turns(children["Deployment"].objects, digest=base.digest, most=max_rolling)
         self._clock = clock
+        self._failures: dict[Key, int] = {}
         self.routable = False
 
     async def reconcile(self, key: Key) -> float | None:
@@ -86,6 +94,7 @@ class Reconciler:
         if found is None or "deletionTimestamp" in found["metadata"]:  # the garbage collector removes the children
             self._metrics.forget(*key)
             self._scraper.forget(key)
+            self._failures.pop(key, None)
             return None
         start = time.monotonic()
         try:
@@ -120,9 +129,12 @@ class Reconciler:
             await self._write(resource.owner, planned, seen)
         except ApiError as error:
             self._turns.give_back(key)
-            if error.status.code not in {400, 403, 422}:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            if not _is_refusal(error) and failures < TOLERATED_FAILURES:
                 raise
             planned, again = refused(resource, planned, str(error.status.message), now), REFUSED_SECONDS
+        else:
+            self._failures.pop(key, None)
         await self._tell(resource, planned)
         return again
 
@@ -144,8 +156,8 @@ class Reconciler:
 
     def _look_up(self, resource: Resource) -> Lookup:
         try:
-            spec = Spec.model_validate(resource.spec)
-        except ValidationError:
+            spec = effective(Spec.model_validate(resource.spec), self._base)
+        except (ValidationError, KeyError):
             return Unknown("The spec is invalid.")  # as the plan says with more words
         if spec.store is not None and spec.model_version is not None:
             return Found(spec.model_version)  # the pods wait for it
@@ -218,7 +230,13 @@ class Reconciler:
         before, now = _written(resource.status), _written(status)
         if before != now:
             self._metrics.writes.labels("status").inc()
-            written = await self._cluster.write_status(owner, now)
+            try:
+                written = await self._cluster.write_status(owner, now)
+            except ApiError as error:
+                if error.status.code == httpx2.codes.NOT_FOUND:
+                    self._resources.forget((owner.namespace, owner.name), owner.uid)
+                    return
+                raise
             if written is None:
                 return
             self._resources.apply(written)
@@ -237,13 +255,18 @@ def owner_key(child: Manifest) -> Key | None:
     return None if name is None else (child["metadata"]["namespace"], name)
 
 
-def wish_of(found: Manifest) -> Wish | None:
+def wish_of(found: Manifest, base: Base) -> Wish | None:
     """What a ModelDeployment asks the operator's store for, if anything."""
     try:
-        spec = Spec.model_validate(found.get("spec", {}))
-    except ValidationError:
+        spec = effective(Spec.model_validate(found.get("spec", {})), base)
+    except (ValidationError, KeyError):
         return None
     return None if spec.store is not None else Wish.of(spec)
+
+
+def _is_refusal(error: ApiError) -> bool:
+    """Whether a child is not taken as it is; a field that Kubernetes does not know is called an internal error."""
+    return error.status.code in {400, 403, 422} or UNTYPED in str(error.status.message)
 
 
 def _is_told(resource: Resource, status: Status) -> bool:

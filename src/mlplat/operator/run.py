@@ -23,6 +23,7 @@ from mlplat.operator.metrics import OperatorMetrics
 from mlplat.operator.queue import WorkQueue
 from mlplat.operator.reconcile import Reconciler, owner_key, wish_of
 from mlplat.operator.scrape import Scraper
+from mlplat.operator.spec import KIND
 from mlplat.operator.versions import VersionBook, Wish
 from mlplat.settings import OperatorSettings
 from mlplat.store import open_store
@@ -36,6 +37,12 @@ RESYNC_SECONDS = 600.0
 
 GATEWAY_SECONDS = 30.0
 """So often it is looked whether the cluster has got, or lost, the Gateway API."""
+
+LOOKS_FOR_ROUTES = 3
+"""So many looks in a row must find none: an API server that was just started may not know all of its kinds yet."""
+
+UNKNOWN_SECONDS = 5.0
+"""After so long, a ModelDeployment is looked at again of which not every kind of its children could be listed."""
 
 FORGET_SECONDS = 60.0
 """So often what nobody asks for any more is no longer looked up in the store."""
@@ -66,6 +73,7 @@ class Operator:
         max_rolling: int,
     ) -> None:
         self.metrics = metrics
+        self._base = base
         self._queue = WorkQueue(self._handle)
         self._resources = Informer(client, ModelDeployments, namespaces=namespaces, changed=self._resource_changed)
         labels = {"app.kubernetes.io/managed-by": MANAGER}
@@ -73,11 +81,13 @@ class Operator:
             kind: Informer(client, resource, namespaces=namespaces, labels=labels, changed=self._child_changed)
             for kind, resource in CHILDREN.items()
         }
+        for kind, informer in {KIND: self._resources, **self._children}.items():
+            metrics.failing.labels(kind).set_function(partial(len, informer.failing))
         self._versions = VersionBook(
             partial(open_store, store, create=False), seconds=poll_seconds, changed=self._found
         )
         self._cluster = Cluster(client)
-        self._namespace = namespaces[0]
+        self._namespaces = namespaces
         self._pods = httpx2.AsyncClient(trust_env=False, follow_redirects=False)
         self._scraper = Scraper(lambda key: self._cluster.pods(*key), self._queue.add, client=self._pods)
         self._routing: asyncio.Task[None] | None = None
@@ -95,8 +105,14 @@ class Operator:
 
     @property
     def synced(self) -> bool:
-        """Whether all that there is in the cluster is known."""
+        """Whether all that there is in the cluster is known, as far as it is told."""
         return all(informer.synced.is_set() for informer in self._informers)
+
+    @property
+    def failing(self) -> list[str]:
+        """The kinds and namespaces that cannot be followed now."""
+        every = {KIND: self._resources, **self._children}
+        return [f"{kind} in {one}" for kind, informer in every.items() for one in sorted(informer.failing)]
 
     @property
     def _informers(self) -> list[Informer]:
@@ -121,18 +137,23 @@ class Operator:
 
     async def _follow_routes(self, group: asyncio.TaskGroup) -> None:
         """Find out every so often whether the cluster has HTTPRoutes."""
+        misses = 0
         while True:
             try:
-                await self._look_for_routes(group)
-                self._looked.set()
-            except (httpx2.HTTPError, OSError) as error:
+                known = await self._cluster.knows_routes(self._namespaces)
+                if known is None:  # as before
+                    known = self._reconciler.routable
+                misses = 0 if known else misses + 1
+                if known or misses >= LOOKS_FOR_ROUTES:
+                    await self._set_routable(group, known=known)
+                    self._looked.set()
+            except (httpx2.HTTPError, OSError, ValueError) as error:
                 logs.get().warning("routes_unknown", error=str(error)[:300])
             await asyncio.sleep(GATEWAY_SECONDS if self._looked.is_set() else FIRST_RETRY_SECONDS)
 
-    async def _look_for_routes(self, group: asyncio.TaskGroup) -> None:
+    async def _set_routable(self, group: asyncio.TaskGroup, *, known: bool) -> None:
         """Follow HTTPRoutes while the cluster has them."""
         informer = self._children["HTTPRoute"]
-        known = await self._cluster.knows_routes(self._namespace)
         if known and self._routing is None:
             self._routing = group.create_task(informer.run())
             await informer.synced.wait()
@@ -148,6 +169,8 @@ class Operator:
 
     async def _handle(self, key: Key) -> float | None:
         self.metrics.queue.set(len(self._queue))
+        if not all(informer.knows(key[0]) for informer in self._informers):
+            return UNKNOWN_SECONDS
         return await self._reconciler.reconcile(key)
 
     async def _look_again(self) -> None:
@@ -156,7 +179,9 @@ class Operator:
         due = loop.time() + RESYNC_SECONDS
         while True:
             await asyncio.sleep(FORGET_SECONDS)
-            self._versions.forget({wish for one in self._resources.objects.values() if (wish := wish_of(one))})
+            self._versions.forget(
+                {wish for one in self._resources.objects.values() if (wish := wish_of(one, self._base))}
+            )
             if loop.time() >= due:
                 due = loop.time() + RESYNC_SECONDS
                 for key in self._resources.objects:
@@ -173,7 +198,7 @@ class Operator:
     def _found(self, wish: Wish) -> None:
         """The store was asked, and something else is known now."""
         for key, manifest in self._resources.objects.items():
-            if wish_of(manifest) == wish:
+            if wish_of(manifest, self._base) == wish:
                 self._queue.add(key)
 
 
@@ -239,9 +264,8 @@ def probes(operator: Operator) -> Starlette:
         return JSONResponse({"status": "ok"})
 
     def ready(_: Request) -> Response:
-        return JSONResponse(
-            {"status": "ready"} if operator.synced else {"status": "syncing"}, 200 if operator.synced else 503
-        )
+        told = {"status": "ready" if operator.synced else "syncing", "failing": operator.failing}
+        return JSONResponse(told, 200 if operator.synced else 503)
 
     def metrics(_: Request) -> Response:
         return Response(operator.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
