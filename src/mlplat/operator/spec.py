@@ -445,9 +445,15 @@ class Trial(Part):
         return f"{self.version}@{self.begun:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def back_token(version: str, served: str | None) -> str:
-    """What the annotation says that lets a version follow the one that serves without being tried."""
-    return f"{version}@{served}"
+def back_token(version: str, served: str | None, generation: int) -> str:
+    """What the annotation says that lets a version follow the one that serves without being tried.
+
+    Args:
+        version: to go back to.
+        served: what serves.
+        generation: of the spec before; the token is of no use any more once another version was served after it.
+    """
+    return f"{version}@{served}@{generation}"
 
 
 class Status(Part):
@@ -476,6 +482,9 @@ class Status(Part):
 
     served_version: str | None = None
     """The last version that all pods were ready with."""
+
+    served_generation: int = 0
+    """Generation of the spec when this version came to be served."""
 
     previous_version: str | None = None
     """The one before it."""

@@ -133,7 +133,7 @@ def test_a_version_is_asked_for(run: Run, patches: list[Any], words: tuple[str, 
 @pytest.mark.parametrize(("words", "version"), [((), "v1"), (("--to", "v0"), "v0")])
 def test_the_way_back_is_without_a_canary(run: Run, patches: list[Any], words: tuple[str, ...], version: str) -> None:
     assert f"is to serve {version} (before: v2)" in run("deployments", "rollback", "flowers", *words).out
-    annotations = {"mlplat.dev/promote": f"{version}@v2"}
+    annotations = {"mlplat.dev/promote": f"{version}@v2@1"}
     assert patches == [{"spec": {"modelVersion": version}, "metadata": {"annotations": annotations}}]
 
 
