@@ -207,7 +207,7 @@ def test_a_pod_that_only_has_the_labels_is_not_asked(pods: Pods, owners: list[Ma
 
 
 def test_one_that_tells_too_much_is_not_read_to_its_end(pods: Pods) -> None:
-    pods.add("candidate", "# much\n" * MOST_BYTES)
+    pods.add("candidate", " " * (MOST_BYTES + 1))
     assert pods.ask().candidate.problem == f"candidate-0: what it tells is not understood: more than {MOST_BYTES} bytes"
 
 
