@@ -141,6 +141,9 @@ BROKEN: list[tuple[str, Object]] = [
     ("falling", {"strategy": {"type": "canary", "canary": {"steps": [{"weight": 50}, {"weight": 5}]}}}),
     ("standing", {"strategy": {"type": "canary", "canary": {"steps": [{"weight": 5}, {"weight": 5}]}}}),
     ("twice", {"env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}),
+    ("own-env", {"env": [{"name": "MLPLAT_ALLOW_PICKLE", "value": "true"}]}),
+    ("own-store-env", {"store": {"url": "s3://models", "env": {"MLPLAT_API_KEYS_PATH": "/tmp"}}}),
+    ("own-label", {"labels": {"app.kubernetes.io/instance": "ml-platform"}}),
 ]
 
 

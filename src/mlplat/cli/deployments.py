@@ -121,11 +121,13 @@ def rollback(name: Name, settings: BackSettings) -> None:
     console = _console(settings)
     found = console.get(name)
     status = status_of(found)
-    under_way = status.target_version != status.served_version
+    asked = found["spec"].get("modelVersion")  # the operator may not have looked at it yet; an alias is refused below
+    under_way = str(asked) != status.served_version
     version = settings.to or (status.served_version if under_way else status.previous_version)
     if version is None and not found["spec"].get("alias"):
         raise NotFoundError(f"{name} has served nothing else before.", hint="--to names the version.")
-    token = "" if version == status.served_version else back_token(str(version), status.served_version)
+    generation = found["metadata"]["generation"]
+    token = "" if version == status.served_version else back_token(str(version), status.served_version, generation)
     _move(console, found, str(version), verb="rollback {model} {alias}", token=token)
 
 

@@ -4,6 +4,7 @@ import ssl
 from typing import Any, cast
 
 import httpx2
+import yaml
 from lightkube import KubeConfig
 from lightkube.config.client_adapter import user_auth, verify_cluster
 from lightkube.config.kubeconfig import SingleConfig
@@ -13,6 +14,7 @@ from lightkube.core.exceptions import ConfigError, LoadResourceError
 from mlplat.errors import MlplatError, NotFoundError, UsageError
 from mlplat.operator.children import OWNER_LABEL, PROMOTE_ANNOTATION, Manifest
 from mlplat.operator.explain import Sight
+from mlplat.operator.plugin import PluginAuth
 from mlplat.operator.spec import GROUP, KIND, PLURAL, VERSION
 
 TIMEOUT_SECONDS = 15.0
@@ -29,7 +31,7 @@ class Console:
         context: of the kubeconfig; empty for the current one.
 
     Raises:
-        UsageError: if there is no such context, or no kubeconfig.
+        UsageError: if there is no such context, or no kubeconfig that can be read.
     """
 
     def __init__(self, *, namespace: str = "", context: str = "") -> None:
@@ -37,9 +39,13 @@ class Console:
             config = cast("SingleConfig", KubeConfig.from_env().get(context or None))
             user = config.user or User()
             verify = verify_cluster(config.cluster, user, config.abs_file)
-            auth = user_auth(user)
+            auth = user_auth(user) if user.exec is None else PluginAuth(user.exec)
         except (ConfigError, LoadResourceError, OSError, ssl.SSLError) as error:
             raise UsageError(f"Cannot tell where the API server is: {error}.", hint="Set KUBECONFIG.") from error
+        except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"The kubeconfig cannot be read: {error}.", hint="Does kubectl config view show it? Set KUBECONFIG."
+            ) from error
         verify.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as in cluster.py
         self.namespace = namespace or config.namespace
         self._client = httpx2.Client(
@@ -118,6 +124,8 @@ class Console:
     def _ask(self, method: str, path: str, **given: Any) -> Manifest:
         try:
             answer = self._client.request(method, path, **given)
+        except ConfigError as error:  # a file with the token that is gone
+            raise UsageError(f"The kubeconfig lets nobody in: {error}.", hint="Does kubectl work with it?") from error
         except httpx2.HTTPError as error:
             raise MlplatError(f"The API server at {self._client.base_url} does not answer: {error}.") from error
         if answer.is_success:

@@ -3,7 +3,18 @@
 from typing import Any
 
 from mlplat.bundle.names import PATTERN
-from mlplat.operator.spec import GROUP, KIND, MOST_NAME, PLURAL, VERSION, Spec, Status
+from mlplat.operator.spec import (
+    GROUP,
+    KIND,
+    MOST_NAME,
+    OWN_ENV,
+    OWN_LABELS,
+    PLURAL,
+    STORE_KEY,
+    VERSION,
+    Spec,
+    Status,
+)
 
 RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
     (): [
@@ -47,6 +58,19 @@ RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
     ],
     ("spec", "env", "[]"): [
         ("!(has(self.value) && has(self.valueFrom))", "Give value or valueFrom, not both."),
+        (f"!self.name.startsWith('{OWN_ENV}')", f"{OWN_ENV}* in spec.env is the operator's own."),
+    ],
+    ("spec", "store", "env"): [
+        (
+            f"self.all(name, name == '{STORE_KEY}' || !name.startsWith('{OWN_ENV}'))",
+            f"{OWN_ENV}* in spec.store.env is the operator's own, but for {STORE_KEY}.",
+        ),
+    ],
+    ("spec", "labels"): [
+        (
+            " && ".join(f"self.all(name, !name.startsWith('{prefix}'))" for prefix in OWN_LABELS),
+            f"{' and '.join(f'{prefix}*' for prefix in OWN_LABELS)} in spec.labels are the operator's own.",
+        ),
     ],
 }
 """What cannot be, by where it stands: a rule in CEL, and the sentence that says what is wrong."""

@@ -1,7 +1,7 @@
 """Whether a candidate is as good as the version that serves, by what the pods of both counted: plain functions over plain values.
 
 What a pod predicted of late is a sample, so two equal versions differ by chance, too. What 99 of 100 such pairs stay below is
-forgiven: for shares of classes the mean of their distance and McDiarmid's bound on it, for numbers the Kolmogorov-Smirnov test's.
+forgiven, where the rows of one request are one draw, as they may all be of a kind: for shares of classes the mean of their distance and McDiarmid's bound on it, for numbers the Kolmogorov-Smirnov test's.
 """
 
 import math
@@ -31,11 +31,13 @@ class Predictions:
         rows: how many.
         outputs: by class; empty for numbers.
         quantiles: of the numbers, at equal steps from 0 to 1; empty for classes.
+        batch: rows of a request, on average.
     """
 
     rows: int
     outputs: Mapping[str, float]
     quantiles: Sequence[float]
+    batch: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ class Side:
     def rows(self) -> int:
         """Rows that were predicted of late."""
         return sum(each.rows for each in self.predictions)
+
+    @property
+    def draws(self) -> float:
+        """Requests that these rows came by."""
+        return sum(each.rows / each.batch for each in self.predictions)
 
     @property
     def latency(self) -> float | None:
@@ -190,7 +197,7 @@ def agreement(stable: Side, candidate: Side) -> tuple[float, float] | None:
     """How alike both predicted of late, from 0 to 1, and how much less chance explains; None if it cannot be told."""
     if not stable.rows or not candidate.rows:
         return None
-    sizes = 1 / stable.rows + 1 / candidate.rows
+    sizes = 1 / stable.draws + 1 / candidate.draws
     ours, theirs = _shares(stable), _shares(candidate)
     if ours and theirs:
         names = ours.keys() | theirs.keys()

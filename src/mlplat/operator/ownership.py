@@ -13,6 +13,9 @@ Tree = dict[str, Any]
 KUBERNETES = "kube-"
 """With this the names of Kubernetes' own controllers begin."""
 
+RESTARTED = "f:kubectl.kubernetes.io/restartedAt"
+"""The annotation by which `kubectl rollout restart` lets pods be made anew; it is left."""
+
 
 def foreign_fields(managed: Iterable[Mapping[str, Any]], ours: frozenset[str]) -> Tree:
     """The fields of the spec that somebody else owns, but for the number of pods.
@@ -40,7 +43,7 @@ def removal(foreign: Tree, wanted: Any, found: Any) -> dict[str, Any]:
     """
     patch: dict[str, Any] = {}
     for key, below in foreign.items():
-        if not key.startswith("f:"):
+        if not key.startswith("f:") or key == RESTARTED:
             continue
         name = key[2:]
         there = found.get(name) if isinstance(found, Mapping) else None

@@ -237,7 +237,8 @@ def _spec_of(resource: Resource, base: Base) -> Spec:
         UsageError: if it cannot be.
     """
     try:
-        spec = effective(Spec.model_validate(resource.spec), base)
+        said = Spec.model_validate(resource.spec)
+        spec = effective(said, base)
     except ValidationError as error:
         raise UsageError(_sentence(error)) from error
     except KeyError as error:
@@ -247,6 +248,8 @@ def _spec_of(resource: Resource, base: Base) -> Spec:
         raise UsageError(
             "An alias is looked up in the operator's own store only: give modelVersion, or an environment without store."
         )
+    if said.reserved:  # an environment may: who writes it has the release
+        raise UsageError(said.reserved)
     if spec.route is not None and not spec.route.parent_refs:
         raise UsageError("spec.route.parentRefs: name the Gateway that requests come from.")
     return spec

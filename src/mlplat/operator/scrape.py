@@ -6,6 +6,7 @@ version's from the restart on.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlplat import logs
-from mlplat.operator.children import CANDIDATE, STABLE, TRACK_LABEL, Manifest
+from mlplat.operator.children import CANDIDATE, STABLE, TRACK_LABEL, Manifest, Owner
 from mlplat.operator.informer import Key
 from mlplat.operator.judge import Figures, Predictions, Side
 from mlplat.operator.spec import Trial
@@ -31,8 +32,8 @@ AT_ONCE = 16
 MOST_PODS = 20
 """So many pods of a version, the first by name, are asked."""
 
-MOST_BYTES = 4 * 2**20
-"""More than this no pod has to tell."""
+MOST_BYTES = 2**20
+"""More than this no pod has to tell: 20 KiB are ordinary, and drift of 3,000 features with eight versions makes 300."""
 
 NO_PREDICTION = "http"
 """Protocol of requests that are no predictions."""
@@ -60,7 +61,7 @@ def read_metrics(text: str, version: str, against: str) -> Told:
     """What a pod tells of a version, and of how it answers the golden samples of another.
 
     Raises:
-        ValueError: if it is not in the Prometheus text format.
+        ValueError: if it is not in the Prometheus text format, or says what cannot be.
     """
     mine = [
         sample
@@ -69,8 +70,12 @@ def read_metrics(text: str, version: str, against: str) -> Told:
         if sample.labels.get("version") == version and sample.labels.get("protocol") != NO_PREDICTION
     ]
 
-    def values(name: str, label: str) -> list[tuple[str, float]]:
-        return [(sample.labels[label], sample.value) for sample in mine if sample.name == name]
+    def values(name: str, label: str, least: float = 0.0) -> list[tuple[str, float]]:
+        found = [(sample.labels[label], sample.value) for sample in mine if sample.name == name]
+        wrong = next((value for _, value in found if not math.isfinite(value) or value < least), None)
+        if wrong is not None:
+            raise ValueError(f"{name} is {wrong}")
+        return found
 
     answers = values("mlplat_requests_total", "status")
     counts = Counts(
@@ -78,13 +83,21 @@ def read_metrics(text: str, version: str, against: str) -> Told:
         errors=int(sum(value for status, value in answers if status.startswith("5"))),
         seconds=sum(value for _, value in values("mlplat_request_seconds_sum", "protocol")),
     )
-    quantiles = sorted((float(each), value) for each, value in values("mlplat_recent_prediction_quantile", "quantile"))
+    numbers = values("mlplat_recent_prediction_quantile", "quantile", least=-math.inf)
+    quantiles = [value for _, value in sorted((float(each), value) for each, value in numbers)]
+    if quantiles != sorted(quantiles):
+        raise ValueError("mlplat_recent_prediction_quantile does not rise")
+    good = sum(value for status, value in answers if status.startswith("2"))
+    predicted = sum(value for _, value in values("mlplat_predicted_rows_total", "version"))
     predictions = Predictions(
         rows=int(sum(value for _, value in values("mlplat_recent_rows", "version"))),
         outputs=dict(values("mlplat_recent_predictions", "output")),
-        quantiles=[value for _, value in quantiles],
+        quantiles=quantiles,
+        batch=max(predicted / good, 1.0) if good else 1.0,
     )
     golden = dict(values("mlplat_golden_agreement", "against")).get(against)
+    if golden is not None and golden > 1:
+        raise ValueError(f"mlplat_golden_agreement is {golden}")
     return Told(counts, predictions, golden)
 
 
@@ -186,10 +199,12 @@ class Scraper:
         trial = watched.trial
         try:
             async with asyncio.timeout(4 * ANSWER_SECONDS):
-                pods = await self._list_pods(key)
+                pods, owner = await self._list_pods(key), Owner(*key, uid="")
+                stables = [pod for pod in pods if _is_of(pod, owner.name, STABLE)]
+                candidates = [pod for pod in pods if _is_of(pod, owner.candidate, CANDIDATE)]
                 stable, candidate = await asyncio.gather(
-                    self._ask_side(pods, STABLE, trial.stable, "", watched.stable),
-                    self._ask_side(pods, CANDIDATE, trial.version, trial.stable, watched.candidate),
+                    self._ask_side(stables, trial.stable, "", watched.stable),
+                    self._ask_side(candidates, trial.version, trial.stable, watched.candidate),
                 )
         except Exception as error:  # noqa: BLE001 - one whose pods cannot be asked must not end the others
             logs.get().warning("scrape_failed", namespace=key[0], name=key[1], error=str(error)[:300])
@@ -200,12 +215,9 @@ class Scraper:
         finally:
             self._asking.discard(key)
 
-    async def _ask_side(self, pods: Iterable[Manifest], track: str, version: str, against: str, window: Window) -> Side:
+    async def _ask_side(self, pods: Iterable[Manifest], version: str, against: str, window: Window) -> Side:
         """What the pods of one version tell."""
-        mine = sorted(
-            (pod for pod in pods if pod["metadata"].get("labels", {}).get(TRACK_LABEL) == track),
-            key=lambda pod: str(pod["metadata"]["name"]),
-        )
+        mine = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
         ready = [pod for pod in mine if _is_ready(pod)]
         asked = await asyncio.gather(*(self._ask_pod(pod, version, against) for pod in ready[:MOST_PODS]))
         told = {name: one for name, one in asked if isinstance(one, Told)}
@@ -229,7 +241,7 @@ class Scraper:
         try:
             async with self._slots, asyncio.timeout(ANSWER_SECONDS):
                 text = await self._read(url_of(pod))
-            return name, read_metrics(text, version, against)
+            return name, await asyncio.to_thread(read_metrics, text, version, against)
         except TimeoutError:
             return name, f"no answer within {ANSWER_SECONDS:g} s"
         except (httpx2.HTTPError, OSError) as error:
@@ -254,6 +266,16 @@ def url_of(pod: Manifest) -> str:
     port = next((port["containerPort"] for port in ports if port.get("name") == "http"), 8000)
     address = str(pod["status"]["podIP"])
     return f"http://{f'[{address}]' if ':' in address else address}:{port}/metrics"
+
+
+def _is_of(pod: Manifest, deployment: str, track: str) -> bool:
+    """Whether a pod was made by a Deployment's ReplicaSet; labels alone anybody may give to a pod."""
+    labels = pod["metadata"].get("labels", {})
+    made_by = (f"{deployment}-{labels.get('pod-template-hash')}", "ReplicaSet", True)
+    owners = pod["metadata"].get("ownerReferences", ())
+    return labels.get(TRACK_LABEL) == track and any(
+        (owner.get("name"), owner.get("kind"), owner.get("controller")) == made_by for owner in owners
+    )
 
 
 def _is_ready(pod: Manifest) -> bool:

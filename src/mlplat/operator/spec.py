@@ -17,6 +17,15 @@ GROUP, VERSION, KIND, PLURAL = "mlplat.dev", "v1", "ModelDeployment", "modeldepl
 MOST_NAME = 36
 """Characters of a ModelDeployment's name: those of its pods, and of a canary's, are made from it and may have 63."""
 
+OWN_ENV = "MLPLAT_"
+"""With this the names of variables begin that say how a pod serves: a ModelDeployment says it in its spec, or not at all."""
+
+STORE_KEY = "MLPLAT_STORE_KEY"
+"""The one of them that a store's own variables may be."""
+
+OWN_LABELS = ("app.kubernetes.io/", f"{GROUP}/")
+"""With these the labels begin by which Services, and the operator, find pods."""
+
 INT_OR_STRING: dict[str, Any] = {"x-kubernetes-int-or-string": True}
 ANYTHING: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -96,8 +105,9 @@ class StoreReference(Part):
     existing_secret: str | None = None
     """Secret, in the same namespace, whose keys become environment variables."""
 
-    env: dict[str, str] = {}
-    """Further environment variables of the store, e.g. `{AWS_ENDPOINT_URL: http://minio:9000}`."""
+    env: Labels = {}
+    """Further environment variables of the store, e.g. `{AWS_ENDPOINT_URL: http://minio:9000}`; of `MLPLAT_*` only
+    `MLPLAT_STORE_KEY`."""
 
 
 class Auth(Part):
@@ -212,13 +222,13 @@ class Spec(Part):
     """Change nothing for now: what serves goes on as it is, and is not corrected."""
 
     labels: Labels = {}
-    """Further labels of the pods."""
+    """Further labels of the pods; not `app.kubernetes.io/*` and `mlplat.dev/*`."""
 
     annotations: Labels = {}
     """Further annotations of the pods."""
 
     env: list[EnvVar] = Field(default=[], max_length=128)
-    """Further environment variables of the serving container."""
+    """Further environment variables of the serving container; not `MLPLAT_*`."""
 
     node_selector: dict[str, str] | None = None
     """Labels of the nodes that pods may run on."""
@@ -248,6 +258,20 @@ class Spec(Part):
         strategy = self.strategy or Strategy()
         kind = strategy.type or ("rolling" if strategy.canary is None else "canary")
         return (strategy.canary or Canary()) if kind == "canary" else None
+
+    @property
+    def reserved(self) -> str:
+        """What is said that is the operator's own to say, in a sentence; empty if nothing is. The definition refuses it, too."""
+        for variable in self.env:
+            if variable.name.startswith(OWN_ENV):
+                return f"spec.env: {variable.name} is the operator's own to say."
+        for name in () if self.store is None else self.store.env:
+            if name.startswith(OWN_ENV) and name != STORE_KEY:
+                return f"spec.store.env: {name} is the operator's own to say."
+        for name in self.labels:
+            if name.startswith(OWN_LABELS):
+                return f"spec.labels: {name} is the operator's own to say."
+        return ""
 
     @property
     def wish(self) -> str:
@@ -421,9 +445,15 @@ class Trial(Part):
         return f"{self.version}@{self.begun:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def back_token(version: str, served: str | None) -> str:
-    """What the annotation says that lets a version follow the one that serves without being tried."""
-    return f"{version}@{served}"
+def back_token(version: str, served: str | None, generation: int) -> str:
+    """What the annotation says that lets a version follow the one that serves without being tried.
+
+    Args:
+        version: to go back to.
+        served: what serves.
+        generation: of the spec before; the token is of no use any more once another version was served after it.
+    """
+    return f"{version}@{served}@{generation}"
 
 
 class Status(Part):
@@ -452,6 +482,9 @@ class Status(Part):
 
     served_version: str | None = None
     """The last version that all pods were ready with."""
+
+    served_generation: int = 0
+    """Generation of the spec when this version came to be served."""
 
     previous_version: str | None = None
     """The one before it."""

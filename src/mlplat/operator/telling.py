@@ -6,7 +6,7 @@ from typing import Any
 from mlplat.operator.children import Manifest
 from mlplat.operator.conditions import conditions
 from mlplat.operator.rollout import Rollout
-from mlplat.operator.spec import Fault, Reason, Rollback, Spec, Status, Trial, back_token
+from mlplat.operator.spec import Fault, Reason, Rollback, Spec, Status, Trial
 from mlplat.operator.view import Event, Plan, Resource
 
 
@@ -45,7 +45,12 @@ class Telling:
 
     def goes_back(self, target: str, served: str | None) -> bool:
         """Whether somebody wants to go back from one version to another at once, without trying it."""
-        return self._resource.promoted == back_token(target, served)
+        way, _, generation = self._resource.promoted.rpartition("@")
+        return (
+            way == f"{target}@{served}"
+            and generation.isdecimal()
+            and int(generation) >= self.status.served_generation  # else it was asked for long ago
+        )
 
     def observe(self, spec: Spec, rollout: Rollout | None) -> None:
         """Take over what is seen of the pods."""
@@ -68,7 +73,11 @@ class Telling:
             return
         if not rollout.wanted:  # no pod of it was ever ready
             return
-        self.set(previous_version=self.status.served_version, served_version=rollout.version)
+        self.set(
+            previous_version=self.status.served_version,
+            served_version=rollout.version,
+            served_generation=self._resource.generation,
+        )
         self.tell("Served", f"{rollout.version} is served by {pods(rollout.ready)}.")
 
     def aim(self, target: str, wish: str) -> None:

@@ -42,6 +42,14 @@ def tried(name: str, phase: str) -> Any:
     return found
 
 
+def promoted(name: str) -> Any:
+    """One that was just told to go from v2 to v3, which the operator has not seen."""
+    found = resource(name, served="v2", before="v1", modelVersion="v3")
+    found["metadata"]["generation"] = 2
+    found["status"]["targetVersion"] = "v2"
+    return found
+
+
 FLEET = {
     each["metadata"]["name"]: each
     for each in (
@@ -52,6 +60,7 @@ FLEET = {
         resource("stuck", ready=False),
         tried("trying", "Trying"),
         tried("promoting", "Promoting"),
+        promoted("promoted"),
     )
 }
 
@@ -111,6 +120,7 @@ def test_what_there_is_is_listed_and_described(run: Run) -> None:
         (("promote", "flowers", "v3"), "v3"),
         (("rollback", "rolling"), "v1"),  # what serves while v9 rolls out
         (("rollback", "trying"), "v1"),  # and while v2 is tried
+        (("rollback", "promoted"), "v2"),  # also before the operator has looked
     ],
 )
 def test_a_version_is_asked_for(run: Run, patches: list[Any], words: tuple[str, ...], version: str) -> None:
@@ -123,7 +133,7 @@ def test_a_version_is_asked_for(run: Run, patches: list[Any], words: tuple[str, 
 @pytest.mark.parametrize(("words", "version"), [((), "v1"), (("--to", "v0"), "v0")])
 def test_the_way_back_is_without_a_canary(run: Run, patches: list[Any], words: tuple[str, ...], version: str) -> None:
     assert f"is to serve {version} (before: v2)" in run("deployments", "rollback", "flowers", *words).out
-    annotations = {"mlplat.dev/promote": f"{version}@v2"}
+    annotations = {"mlplat.dev/promote": f"{version}@v2@1"}
     assert patches == [{"spec": {"modelVersion": version}, "metadata": {"annotations": annotations}}]
 
 

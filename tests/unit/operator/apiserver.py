@@ -19,7 +19,7 @@ class ApiServer:
         items: what there is, by the plural of its kind; all of one namespace.
         watches: what the next watches of a kind answer before they end; later ones stay open and tell nothing.
         refusals: status and message for the requests that have a piece of a path, or a method and that piece.
-        lapses: so for the next requests only, one after the other.
+        lapses: so for the next requests only, one after the other, also by a piece of a query.
         reads: path and query of each list and watch.
         writes: what was written last, by method and path.
     """
@@ -79,7 +79,7 @@ class ApiServer:
         else:
             self.reads.append(request.path)
         code, message = next((refusal for piece, refusal in self.refusals.items() if piece in asked), (200, ""))
-        lapse = next((lapses for piece, lapses in self.lapses.items() if lapses and piece in asked), None)
+        lapse = next((lapses for piece, lapses in self.lapses.items() if lapses and piece in request.path), None)
         if lapse:
             code, message = lapse.pop(0)
         namespace, plural, *name = url.path.partition("/namespaces/")[2].split("/")

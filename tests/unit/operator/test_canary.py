@@ -11,7 +11,7 @@ from mlplat.operator.canary import GOLDEN_SECONDS, SETTLE_SECONDS
 from mlplat.operator.children import Manifest, Owner
 from mlplat.operator.judge import Figures, Predictions, Side
 from mlplat.operator.plan import NO_GATEWAY_API
-from mlplat.operator.spec import ConditionType, Fault, Phase, Reason, Trial
+from mlplat.operator.spec import ConditionType, Fault, Phase, Reason, Trial, back_token
 from mlplat.operator.view import Found, Missing
 
 from .conftest import KilledError, World
@@ -474,12 +474,29 @@ class TestByHand:
         world.roll_out()
         trier.end()
         assert world.status.served_version == "v2"
-        world.promoted = "v1@v2"
+        world.promoted = back_token("v1", "v2", world.generation)
         world.change(modelVersion="v1")
         world.step()
         assert (world.serves, trier.tries) == ("v1", False)
         world.settle()
         world.change(modelVersion="v2")
+        world.step()
+        assert trier.tries
+
+    def test_a_way_back_of_long_ago_does_not_count_again(self, trier: Trier) -> None:
+        world = trier.world
+        canary = world.spec["strategy"]
+        world.settle()
+        world.change(strategy={"type": "rolling"}, modelVersion="v2")
+        world.settle()
+        world.promoted = back_token("v1", "v2", world.generation)
+        world.change(strategy=canary, modelVersion="v1")
+        world.settle()
+        assert not trier.tries
+        world.change(strategy={"type": "rolling"}, modelVersion="v2")
+        world.settle()
+        assert world.status.served_version == "v2"
+        world.change(strategy=canary, modelVersion="v1")
         world.step()
         assert trier.tries
 

@@ -100,6 +100,20 @@ class TestAgreement:
             missed += sum(found) < 1
         assert missed <= 6
 
+    @pytest.mark.parametrize("batch", [50, 100, 250])
+    def test_rows_of_one_request_may_all_be_of_a_kind(self, batch: int) -> None:
+        rng, missed = random.Random(4), 0
+        for _ in range(100):
+            sides = []
+            for _ in range(2):
+                drawn = rng.choices((0, 1, 2), k=5000 // batch)
+                counts = classes(*(batch * drawn.count(each) for each in (0, 1, 2)))
+                sides.append(Side(predictions=(replace(counts, batch=batch),)))
+            found = agreement(*sides)
+            assert found is not None
+            missed += sum(found) < 1
+        assert missed <= 2
+
     def test_numbers_that_are_shifted_are_found(self) -> None:
         rng = random.Random(3)
         drawn = [rng.gauss(0, 1) for _ in range(2000)]

@@ -72,3 +72,12 @@ def test_a_key_that_ours_leaves_to_its_default_is_the_same_item() -> None:
 def test_what_is_gone_already_or_ours_as_well_needs_no_patch() -> None:
     foreign = foreign_fields([edited({"f:selector": {"f:x": {}, "f:app": {}}, "f:replicas": {}})], OURS)
     assert removal(foreign, WANTED, WANTED) == {}
+
+
+def test_a_restart_by_kubectl_is_left() -> None:
+    name = "kubectl.kubernetes.io/restartedAt"
+    annotations: dict[str, Any] = {"f:annotations": {".": {}, f"f:{name}": {}, "f:other": {}}}
+    foreign = foreign_fields([edited({"f:template": {"f:metadata": annotations}}, "kubectl-rollout")], OURS)
+    wanted = {"template": {"metadata": {"annotations": {"note": "x"}}}}
+    found = {"template": {"metadata": {"annotations": {"note": "x", name: "2026-01-01T00:00:00Z", "other": "y"}}}}
+    assert removal(foreign, wanted, found) == {"template": {"metadata": {"annotations": {"other": None}}}}

@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from mlplat.operator.base import Base
+from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
+from mlplat.operator.children import Owner
 from mlplat.operator.plan import TAKEN_SECONDS, plan, refused
 from mlplat.operator.spec import ConditionType, Reason, Status
 from mlplat.operator.view import Found, Missing, Resource, Seen, Unasked, Unknown
 
-from .conftest import START, World
+from .conftest import SERVING, START, World
 
 GONE = Missing(Reason.VERSION_NOT_FOUND, "There is no version 'v2' of 'iris'. It has v1.")
 AWAY = Unknown("The store cannot be asked: it is away.")
@@ -314,3 +316,34 @@ def test_a_condition_keeps_the_time_at_which_it_became_so(world: World) -> None:
     assert world.condition(ConditionType.READY).last_transition_time == ready
     assert world.condition(ConditionType.READY).observed_generation == world.generation
     assert ready > START + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"env": [{"name": "MLPLAT_STORE", "value": "s3://elsewhere"}]}, "spec.env: MLPLAT_STORE"),
+        ({"env": [{"name": "MLPLAT_X", "valueFrom": {"secretKeyRef": {}}}]}, "spec.env: MLPLAT_X"),
+        ({"store": {"url": "s3://x", "env": {"MLPLAT_ALLOW_PICKLE": "1"}}}, "spec.store.env: MLPLAT_ALLOW_PICKLE"),
+        ({"labels": {"app.kubernetes.io/instance": "release"}}, "spec.labels: app.kubernetes.io/instance"),
+        ({"labels": {"mlplat.dev/claim": "x"}}, "spec.labels: mlplat.dev/claim"),
+    ],
+)
+def test_what_is_the_operators_own_to_say_is_refused(world: World, spec: dict[str, Any], said: str) -> None:
+    world.settle()
+    world.change(**spec)
+    assert world.step().children is None
+    assert world.told == (False, False, True, Reason.INVALID_SPEC)
+    assert world.condition(ConditionType.READY).message == f"{said} is the operator's own to say."
+
+
+def test_what_is_others_to_say_is_taken(world: World, owner: Owner) -> None:
+    world.change(
+        env=[{"name": "LOG_LEVEL", "value": "debug"}],
+        labels={"team": "a"},
+        store={"url": "https://registry", "env": {"MLPLAT_STORE_KEY": "x"}},
+    )
+    assert world.settle().children is not None
+    data = {MANIFESTS: SERVING, ENVIRONMENTS: "slow: {env: [{name: MLPLAT_DRAIN_SECONDS, value: '60'}]}"}
+    of_the_release = World(owner, read_base("ml", data))
+    of_the_release.change(environment="slow")
+    assert of_the_release.settle().children is not None

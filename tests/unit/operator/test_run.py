@@ -158,7 +158,7 @@ class TestRoutes:
         async def scenario() -> None:
             async with operating:
                 await operating.until(lambda: operating.operator.synced and count(500) == 1)
-                server.lapses["/gone/httproutes"] = lapses
+                server.lapses["/gone/httproutes?limit=1"] = lapses
                 await operating.until(lambda: not lapses)
                 looks = count(1)
                 await operating.until(lambda: count(1) >= looks + 2)

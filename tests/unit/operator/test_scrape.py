@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Thread, current_thread
 from typing import Any
 
 import httpx2
@@ -14,7 +14,7 @@ import pytest
 from mlplat.metrics import ServeMetrics
 from mlplat.operator.children import Manifest
 from mlplat.operator.judge import Figures
-from mlplat.operator.scrape import Counts, Scraper, Window, read_metrics, url_of
+from mlplat.operator.scrape import MOST_BYTES, Counts, Scraper, Told, Window, read_metrics, url_of
 from mlplat.operator.spec import Phase, Trial
 
 from .conftest import START
@@ -30,6 +30,7 @@ def metrics(version: str, *, good: int, bad: int, **recent: Any) -> str:
     tally = served.tally("plain", version)
     for status in [200] * good + [500] * bad:
         tally.add(0.25, status)
+    tally.rows += 30 * good
     served.tally("http", "").add(9.0, 503)
     if recent:
         served.set_recent(version, **recent)
@@ -48,9 +49,29 @@ class TestReading:
     def test_classes_and_numbers_that_were_predicted(self) -> None:
         told = read_metrics(metrics("v2", good=1, bad=0, rows=7, outputs={"a": 5, "b": 2}, quantiles={}), "v2", "v1")
         assert (told.predictions.rows, told.predictions.outputs) == (7, {"a": 5, "b": 2})
+        assert told.predictions.batch == 30
         quantiles = {step / 20: float(step) for step in range(21)}
         told = read_metrics(metrics("v2", good=1, bad=0, rows=9, outputs={}, quantiles=quantiles), "v2", "v1")
         assert (told.predictions.rows, list(told.predictions.quantiles)) == (9, [float(step) for step in range(21)])
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            'mlplat_golden_agreement{version="v2",against="v1"} NaN',
+            'mlplat_golden_agreement{version="v2",against="v1"} 1.5',
+            'mlplat_request_seconds_sum{version="v2",protocol="plain"} NaN',
+            'mlplat_requests_total{version="v2",protocol="plain",status="200"} -1',
+            'mlplat_recent_predictions{version="v2",output="a"} -300',
+            'mlplat_recent_prediction_quantile{version="v2",quantile="0.5"} NaN',
+            'mlplat_recent_prediction_quantile{version="v2",quantile="0"} 5\nmlplat_recent_prediction_quantile{version="v2",quantile="1"} 1',
+        ],
+    )
+    def test_what_cannot_be_is_not_believed(self, wrong: str) -> None:
+        with pytest.raises(ValueError, match="mlplat_"):
+            read_metrics(wrong, "v2", "v1")
+
+    def test_what_is_not_judged_may_be_unknown(self) -> None:
+        assert read_metrics('mlplat_feature_drift{version="v2",feature="a"} NaN', "v2", "v1").golden is None
 
 
 class TestWindow:
@@ -103,9 +124,14 @@ class Pods:
 
     def add_at(self, port: int, track: str, *, ready: bool = True, restarts: int = 0) -> None:
         """One at a port, whoever listens there."""
+        maker = "iris-5f" if track == "stable" else "iris-candidate-5f"
         self.pods.append(
             {
-                "metadata": {"name": f"{track}-{len(self.pods)}", "labels": {"mlplat.dev/track": track}},
+                "metadata": {
+                    "name": f"{track}-{len(self.pods)}",
+                    "labels": {"mlplat.dev/track": track, "pod-template-hash": "5f"},
+                    "ownerReferences": [{"kind": "ReplicaSet", "name": maker, "controller": True}],
+                },
                 "spec": {"containers": [{"ports": [{"name": "http", "containerPort": port}]}]},
                 "status": {
                     "podIP": "127.0.0.1",
@@ -167,6 +193,35 @@ def test_one_that_tells_nonsense_is_named_and_the_others_count(pods: Pods, nonse
     found = pods.ask().candidate
     assert (found.pods, found.asked, found.requests) == (2, 1, 3)
     assert found.problem.startswith("candidate-0: what it tells is not understood")
+
+
+@pytest.mark.parametrize(
+    "owners", [[], [{"kind": "ReplicaSet", "name": "another-5f", "controller": True}], [{"kind": "Job", "name": "x"}]]
+)
+def test_a_pod_that_only_has_the_labels_is_not_asked(pods: Pods, owners: list[Manifest]) -> None:
+    pods.add("candidate", metrics("v2", good=3, bad=0))
+    pods.add("candidate", metrics("v2", good=0, bad=500), restarts=9)
+    pods.pods[1]["metadata"]["ownerReferences"] = owners
+    found = pods.ask().candidate
+    assert (found.pods, found.requests, found.errors, found.restarts) == (1, 3, 0, 0)
+
+
+def test_one_that_tells_too_much_is_not_read_to_its_end(pods: Pods) -> None:
+    pods.add("candidate", " " * (MOST_BYTES + 1))
+    assert pods.ask().candidate.problem == f"candidate-0: what it tells is not understood: more than {MOST_BYTES} bytes"
+
+
+def test_what_is_told_is_read_beside_all_else(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers = []
+
+    def read(*told: str) -> Told:
+        readers.append(current_thread())
+        return read_metrics(*told)
+
+    monkeypatch.setattr("mlplat.operator.scrape.read_metrics", read)
+    pods.add("candidate", metrics("v2", good=3, bad=0))
+    assert pods.ask().candidate.requests == 3
+    assert current_thread() not in readers
 
 
 def test_when_none_tells_anything_it_is_said_why(pods: Pods) -> None:

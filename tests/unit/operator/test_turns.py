@@ -98,6 +98,11 @@ def server() -> Iterator[ApiServer]:
         yield running
 
 
+def _read(manifest: Manifest) -> Manifest:
+    """As the API server answers it."""
+    return manifest | {"metadata": {"resourceVersion": "1", **manifest["metadata"]}}
+
+
 async def wait_for_a_turn(server: ApiServer, world: World, status: Manifest, metrics: OperatorMetrics) -> float | None:
     """Look at a ModelDeployment whose base has changed while another one has the only turn."""
     busy = deployment(NEW, ready=False)
@@ -107,13 +112,13 @@ async def wait_for_a_turn(server: ApiServer, world: World, status: Manifest, met
         def informer(kind: Any, *objects: Manifest) -> Informer:
             out = Informer(client, kind, namespaces=["ml"], changed=lambda _: None)
             for each in objects:
-                out.apply(each)
+                out.apply(_read(each))
             return out
 
         children = {kind: informer(resource) for kind, resource in CHILDREN.items()}
         for (kind, _), child in world.children.items():
-            children[kind].apply(child)
-        children["Deployment"].apply(busy)
+            children[kind].apply(_read(child))
+        children["Deployment"].apply(_read(busy))
         metadata = {"namespace": "ml", "name": "iris", "uid": world.owner.uid, "generation": world.generation}
         cluster = Cluster(client)
         reconciler = Reconciler(
