@@ -125,6 +125,16 @@ def test_the_autoscaler_has_the_pods_and_a_write_to_replicas_is_told_to_be_in_va
     with under_load(rush) as traffic:
         poll(lambda: wanted()["spec"]["replicas"] == 3, "there are more pods", 120)
         platform.await_pods("scaled", 3)
+        by_hand = json.dumps({"spec": {"replicas": 2}})
+        platform.namespace.kubectl("patch", "deployment", "scaled", "--type=merge", "--patch", by_hand)
+        seen: list[int] = []
+
+        def back() -> bool:
+            seen.append(wanted()["spec"]["replicas"])
+            return seen[-1] == 3
+
+        poll(back, "the autoscaler has them back", 120)
+        assert min(seen) >= 2  # nobody else had a say in it
     traffic.assert_none_failed(500)
     platform.delete("scaled")
 
@@ -221,7 +231,9 @@ def test_a_spec_whose_pods_find_no_node_says_so_and_leaves_those_of_before(
         platform.patch("placed", nodeSelector=None, resources={"requests": {"cpu": "1000"}})
         poll(lambda: "Insufficient cpu" in platform.reason("placed")[1], "that is said", 60)
         assert before["metadata"]["uid"] in {pod["metadata"]["uid"] for pod in platform.pods("placed") if is_ready(pod)}
-        platform.patch("placed", resources=small)
+        platform.patch("placed", resources=small, tolerations=[{"keyy": "gpu"}])
+        assert "keyy" in platform.await_reason("placed", "Refused")
+        platform.patch("placed", tolerations=None)
         platform.await_served("placed", "v1")
     traffic.assert_none_failed(300)
     platform.delete("placed")
