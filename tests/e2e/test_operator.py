@@ -337,6 +337,7 @@ def alone(platform: Deployments) -> Iterator[Deployments]:
 def state(deployments: Deployments, name: str) -> Object:
     """All that an operator wrote, but for names, times, generations and what the API server chose."""
     status: Object = deployments.get(name)["status"]
+    del status["servedGeneration"]
     for told in (status, *status["conditions"]):
         told.pop("lastTransitionTime", None)
         del told["observedGeneration"]
