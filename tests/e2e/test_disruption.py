@@ -128,15 +128,15 @@ def test_a_node_without_power_is_replaced_without_help(release: Release, tmp_pat
         ready = [pod for pod in release.pods() if is_ready(pod)]
         return [pod["spec"]["nodeName"] for pod in ready] == ["node1", "node1"]
 
-    with under_load(client) as traffic:
-        traffic.await_more(500)
-        release.namespace.cluster.stop("node2")
-        try:
+    try:
+        with under_load(client) as traffic:
+            traffic.await_more(500)
+            release.namespace.cluster.stop("node2")
             poll(replaced, "two pods are Ready on the node that is left", 180)
             whole = time.time()
             traffic.await_more(1000)
-        finally:
-            release.namespace.cluster.start("node2")
+    finally:
+        release.namespace.cluster.start("node2")
     assert_whole_again(traffic, whole)
 
 
