@@ -155,9 +155,8 @@ class Reconciler:
         return self._scraper.look(key, trial)
 
     def _look_up(self, resource: Resource) -> Lookup:
-        try:
-            spec = effective(Spec.model_validate(resource.spec), self._base)
-        except (ValidationError, KeyError):
+        spec = _spec(resource.spec, self._base)
+        if spec is None:
             return Unknown("The spec is invalid.")  # as the plan says with more words
         if spec.store is not None and spec.model_version is not None:
             return Found(spec.model_version)  # the pods wait for it
@@ -257,11 +256,16 @@ def owner_key(child: Manifest) -> Key | None:
 
 def wish_of(found: Manifest, base: Base) -> Wish | None:
     """What a ModelDeployment asks the operator's store for, if anything."""
+    spec = _spec(found.get("spec", {}), base)
+    return None if spec is None or spec.store is not None else Wish.of(spec)
+
+
+def _spec(said: Mapping[str, Any], base: Base) -> Spec | None:
+    """A spec with the defaults of its environment; None if it cannot be."""
     try:
-        spec = effective(Spec.model_validate(found.get("spec", {})), base)
+        return effective(Spec.model_validate(said), base)
     except (ValidationError, KeyError):
         return None
-    return None if spec.store is not None else Wish.of(spec)
 
 
 def _is_refusal(error: ApiError) -> bool:

@@ -81,7 +81,8 @@ class Operator:
             kind: Informer(client, resource, namespaces=namespaces, labels=labels, changed=self._child_changed)
             for kind, resource in CHILDREN.items()
         }
-        for kind, informer in {KIND: self._resources, **self._children}.items():
+        self._by_kind = {KIND: self._resources, **self._children}
+        for kind, informer in self._by_kind.items():
             metrics.failing.labels(kind).set_function(partial(len, informer.failing))
         self._versions = VersionBook(
             partial(open_store, store, create=False), seconds=poll_seconds, changed=self._found
@@ -111,8 +112,7 @@ class Operator:
     @property
     def failing(self) -> list[str]:
         """The kinds and namespaces that cannot be followed now."""
-        every = {KIND: self._resources, **self._children}
-        return [f"{kind} in {one}" for kind, informer in every.items() for one in sorted(informer.failing)]
+        return [f"{kind} in {one}" for kind, informer in self._by_kind.items() for one in sorted(informer.failing)]
 
     @property
     def _informers(self) -> list[Informer]:
