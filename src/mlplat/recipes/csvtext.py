@@ -14,6 +14,7 @@ import pyarrow.csv as pacsv
 
 from mlplat.bundle.features import listed
 from mlplat.errors import DataError
+from mlplat.recipes.streams import Unsplit
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -46,7 +47,7 @@ def parse(data: bytes, uri: str) -> pa.Table:
     names = _header(text, uri)
     try:
         table = pacsv.read_csv(
-            pa.BufferReader(text.lstrip("\r\n").encode()),
+            pa.PythonFile(Unsplit(io.BytesIO(text.lstrip("\r\n").encode())), mode="r"),
             parse_options=pacsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True

@@ -250,6 +250,13 @@ def test_lines_are_counted_over_blank_lines_and_quoted_cells(tmp_path: Path) -> 
     assert [table.where(row) for row in (0, 1, 9, 10, 11)] == ["line 2", "line 4", "line 20", "line 23", "line 24"]
 
 
+@pytest.mark.parametrize("name", ["x", "xx"])
+def test_a_line_end_within_a_cell_is_whole_wherever_it_lies_in_a_large_file(tmp_path: Path, name: str) -> None:
+    cell = "\r\n" * 4  # so that one of both names has Arrow's blocks of 1 MiB end within a line end
+    table = read_table(written(tmp_path, f"{name},n\r\n" + f'"{cell}",1\r\n' * 250_000))
+    assert set(table.arrow.column(name).to_pylist()) == {cell}
+
+
 def test_a_blank_line_of_one_column_is_a_row_without_a_value(tmp_path: Path) -> None:
     table = read_table(written(tmp_path, '\n\nx\n1\n\n""\n2\n\n'))
     assert table.arrow.column("x").to_pylist() == ["1", None, None, "2", None]
