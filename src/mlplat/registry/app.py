@@ -63,7 +63,8 @@ def create_app(service: Service, *, sync_seconds: float = 60.0) -> FastAPI:
     of_service = all_routes(service)
     for routes in (*of_service, *page_routes(service)):
         app.include_router(routes)
-    app.add_middleware(Shortcut, routes=[route for routes in of_service for route in routes.routes], threads=readers)
+    reads = [route for routes in of_service for route in routes.routes]
+    app.add_middleware(Shortcut, service=service, routes=reads, threads=readers)
     app.add_middleware(Edge, service=service)
     generated = app.openapi
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy import exc as sql
 
 from mlplat.bundle.manifest import Manifest
@@ -57,18 +57,19 @@ def patch_model(
         NotFoundError: if there is no such model.
         RequestError: 412, if it has other tags.
     """
-    before = lookup.model(service, name)
+    lookup.model(service, name)
     given = asked.model_dump(include=asked.model_fields_set)
     with service.database.write() as connection:
         model_id = _locked(connection, name)
-        _require_tags(connection, models, model_id, seen)
+        before = connection.execute(select(models).where(models.c.id == model_id)).mappings().one()
+        _require_tags(before["tags"], seen)
         if "tags" in given:
             rows.set_model_tags(connection, model_id, given.pop("tags") or {})
         columns = {**given, "updated_at": rows.later(utc_now())}
         connection.execute(update(models).where(models.c.id == model_id).values(**columns))
         rows.set_terms(connection, model_id)
         changed = asked.model_dump(include=asked.model_fields_set)
-        was = before.model_dump(include=asked.model_fields_set)
+        was = {field: before[field] for field in changed}
         author.note(connection, "model.patch", model=name, before=was, after=changed)
 
 
@@ -158,17 +159,17 @@ def patch_version(
     seen: Mapping[str, str] | None = None,
 ) -> None:
     """Change the tags of a version; for `seen`, and what is raised, see `patch_model`."""
-    before = lookup.version(service, model, version)
+    lookup.version(service, model, version)
     if "tags" in asked.model_fields_set:
         with service.database.write() as connection:
             model_id = _locked(connection, model)
             wanted = versions.c.model_id == model_id, versions.c.version == version
-            version_id = connection.execute(select(versions.c.id).where(*wanted)).scalar_one_or_none()
-            if version_id is None:
+            before = connection.execute(select(versions.c.id, versions.c.tags).where(*wanted)).one_or_none()
+            if before is None:
                 raise NotFoundError(f"There is no version {version!r} of {model!r}.")
-            _require_tags(connection, versions, version_id, seen)
+            _require_tags(before.tags, seen)
             tags = asked.tags or {}
-            rows.set_version_tags(connection, version_id, tags)
+            rows.set_version_tags(connection, before.id, tags)
             connection.execute(update(models).where(models.c.id == model_id).values(updated_at=rows.later(utc_now())))
             was, now = {"tags": before.tags}, {"tags": tags}
             author.note(connection, "version.patch", model=model, target=version, before=was, after=now)
@@ -272,8 +273,8 @@ def _index(service: Service, author: Author, model: str, version: str, made: Mad
         made(connection, found, not known)
 
 
-def _require_tags(connection: Connection, table: Table, row_id: int, seen: Mapping[str, str] | None) -> None:
-    if seen is not None and connection.scalar(select(table.c.tags).where(table.c.id == row_id)) != seen:
+def _require_tags(tags: Mapping[str, str], seen: Mapping[str, str] | None) -> None:
+    if seen is not None and tags != seen:
         raise RequestError(
             "The tags were changed meanwhile; nothing was changed now.", status=412, code="changed", hint="Look again."
         )

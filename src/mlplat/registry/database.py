@@ -1,6 +1,7 @@
 """The database: one engine, transactions that read or write, and one error for whatever keeps it from answering."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from threading import Lock
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy import exc as sql
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import QueuePool
 
 from mlplat.errors import MlplatError, OverloadedError, RequestError, UsageError
 from mlplat.registry.postgresql import ANSWER_SECONDS, CONNECT_SECONDS, LOCK_SECONDS, make_engine
@@ -18,6 +20,10 @@ RETRY_AFTER = 2
 
 LOOK_SECONDS = 1.0
 """How long a look whether the database is there may wait for its answer; with a new connection, three seconds more."""
+
+FULL_SECONDS = 2.0
+"""For so long after someone waited for a connection in vain, others do not wait for one: each of many would wait after the
+others before it."""
 
 PATIENT_SECONDS = 600.0
 """How long a migration may wait for an answer."""
@@ -47,6 +53,7 @@ class Database:
         self.engine = _engine(parsed, pool_size, CONNECT_SECONDS, answer_seconds)
         self._looking = _engine(parsed, 1, 2, LOOK_SECONDS)
         self._is_away = False
+        self._full_until = 0.0
         self._look = Lock()
 
     @property
@@ -128,8 +135,10 @@ class Database:
         """While the database is away, let one look for it at a time, and refuse the others, so that no thread waits.
 
         Raises:
-            DatabaseError: if it is still away.
+            DatabaseError: if it is still away, or all connections are in use for longer than one waits.
         """
+        if time.monotonic() < self._full_until and _is_full(self.engine):
+            raise _no_answer("all connections are in use")
         if self._is_away:
             if self._look.locked():
                 raise _no_answer("it did not a moment ago")
@@ -147,8 +156,15 @@ class Database:
             if not lost and not isinstance(error, known):
                 raise
             self._is_away = self._is_away or lost
+            if isinstance(error, sql.TimeoutError):
+                self._full_until = time.monotonic() + FULL_SECONDS
             self.failures += 1
             raise _no_answer(_reason(error)) from error
+
+
+def _is_full(engine: Engine) -> bool:
+    pool = engine.pool
+    return isinstance(pool, QueuePool) and pool.checkedout() >= pool.size()
 
 
 def _no_answer(reason: str) -> DatabaseError:

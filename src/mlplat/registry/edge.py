@@ -4,9 +4,10 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
+from functools import partial
 from uuid import uuid4
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,6 +30,9 @@ BODY_BYTES = 1 << 20
 RECEIVE_SECONDS = 30.0
 """Within so many seconds the next part of a body must arrive."""
 
+LOOKS = 40
+"""Threads that look keys up: their own, as all others may be waiting for the store."""
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 UPLOADS = re.compile(r"/models/[^/]+/versions")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -41,6 +45,7 @@ class Edge:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
+        self._looks = CapacityLimiter(LOOKS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on what is none."""
@@ -101,12 +106,13 @@ class Edge:
         if is_page(scope["path"]):
             if scope["method"] not in SAFE:
                 forgery.require_origin(headers)
-            return {"visit": await to_thread.run_sync(visits.look, self._service, scope, request_id)}
+            look = partial(visits.look, self._service, scope, request_id)
+            return {"visit": await to_thread.run_sync(look, limiter=self._looks)}
         key = sent_key(headers)
         keys = self._service.keys
         caller = keys.known(key)
         if caller is None:
-            caller = await to_thread.run_sync(keys.look_up, key)
+            caller = await to_thread.run_sync(keys.look_up, key, limiter=self._looks)
         return {"author": Author(caller, request_id)}
 
     def _limit(self, scope: Scope) -> int:

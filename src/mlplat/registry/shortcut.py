@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
@@ -10,14 +10,18 @@ from urllib.parse import parse_qsl
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlplat.bundle import names
 from mlplat.errors import MlplatError
-from mlplat.registry.answers import on_mlplat_error
+from mlplat.registry import encoded
+from mlplat.registry.answers import JSONAnswer, on_mlplat_error
+from mlplat.registry.audit import Author
 from mlplat.registry.cursors import LONGEST
 from mlplat.registry.keyset import Slice
+from mlplat.registry.service import Service
 
 PART = frozenset({"limit", "cursor"})
 PATHS = {
@@ -29,6 +33,12 @@ PATHS = {
 }
 """What may be asked of each. Their routes take who asks, names and these, and make their own answer."""
 
+ONES: dict[str, Callable[..., bytes | None]] = {
+    "/models/{name}": encoded.get_model,
+    "/models/{name}/versions/{version}": encoded.get_version,
+}
+"""Those whose routes ask the store, too: here only the catalogue is asked, as for a store that hangs all threads would wait."""
+
 LIMIT = re.compile(r"[1-9][0-9]?|1[0-9][0-9]|200")
 """A limit that `asking` takes, as most write it."""
 
@@ -39,16 +49,18 @@ LONGEST_TEXT = 200
 class Shortcut:
     """ASGI middleware within `Edge`: calls the function of such a route, if it is asked plainly and rightly.
 
-    Whatever is not is passed on, so that the framework reads or refuses it.
+    Whatever is not is passed on, so that the framework reads or refuses it; so is a model or a version that the catalogue lacks.
 
     Args:
         app: to pass on to.
+        service: the registry.
         routes: of the application.
         threads: for the functions; those of the framework cost twice the time of a query.
     """
 
-    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], threads: Executor) -> None:
+    def __init__(self, app: ASGIApp, service: Service, routes: Iterable[BaseRoute], threads: Executor) -> None:
         self._app = app
+        self._service = service
         self._threads = threads
         reads = [route for route in routes if isinstance(route, APIRoute) and "GET" in (route.methods or ())]
         self._routes = [(route.path_regex, route, PATHS[route.path]) for route in reads if route.path in PATHS]
@@ -68,12 +80,19 @@ class Shortcut:
 
     async def _answer(self, route: APIRoute, given: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = route  # for the metrics
-        asked = partial(route.endpoint, scope["state"]["author"], **given)
+        asked = partial(self._one, route.path) if route.path in ONES else route.endpoint
+        asked = partial(asked, scope["state"]["author"], **given)
         try:
             response = await asyncio.get_running_loop().run_in_executor(self._threads, asked)
         except MlplatError as error:
             response = await on_mlplat_error(Request(scope), error)
-        await response(scope, receive, send)
+        await (response or self._app)(scope, receive, send)
+
+    def _one(self, path: str, author: Author, name: str, **version: str) -> Response | None:
+        author.caller.require_sight(name)
+        with self._service.database.read() as connection:
+            found = ONES[path](connection, name, **version)
+        return None if found is None else JSONAnswer(found)
 
 
 def _given(query: bytes, known: frozenset[str]) -> dict[str, Any] | None:

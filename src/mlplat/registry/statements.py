@@ -19,7 +19,8 @@ class Statement:
         """All rows of the answer.
 
         Raises:
-            sqlalchemy.exc.DBAPIError: as SQLAlchemy does; a connection that is lost by it is not used again.
+            sqlalchemy.exc.DBAPIError: as SQLAlchemy does; a connection that is lost by it is not used again, nor are those
+                that were made before.
         """
         compiled = self._compiled.get(connection.dialect.name)
         if compiled is None:
@@ -34,6 +35,8 @@ class Statement:
         except driver_error as error:
             lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)
             if lost:
+                # as SQLAlchemy does: those that are as old lead to the same server, and each would be waited for
+                connection.engine.pool._invalidate(connection.connection, error)  # noqa: SLF001
                 connection.invalidate(error)
             raise sql.DBAPIError.instance(
                 compiled.text, sent, error, driver_error, connection_invalidated=lost, dialect=dialect

@@ -1,14 +1,18 @@
 """Who did what, when, and what was there before."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from httpx import Client
 
 from mlplat.registry.access import Caller
 from mlplat.registry.audit import Author, list_changes
 from mlplat.registry.database import Database
 from mlplat.registry.keyset import Slice
+
+from .conftest import Publish
 
 
 def test_lines_are_found_by_what_they_say(database: Database) -> None:
@@ -46,3 +50,15 @@ def test_a_write_that_fails_leaves_no_line(database: Database) -> None:
         fail()
     with database.read() as connection:
         assert list_changes(connection, Slice(50)).items == []
+
+
+def test_what_was_there_before_is_what_the_write_before_left(client: Client, publish: Publish) -> None:
+    publish("v1")
+    for path, action in (("/models/iris", "model.patch"), ("/models/iris/versions/v1", "version.patch")):
+        bodies = [{"tags": {"number": str(number)}} for number in range(40)]
+        with ThreadPoolExecutor(8) as threads:
+            answers = threads.map(lambda body, path=path: client.patch(path, json=body), bodies)
+            assert {answer.status_code for answer in answers} == {200}
+        lines = client.get(f"/audit?limit=200&action={action}").json()["items"][::-1]
+        assert len(lines) == 40
+        assert [line["before"] for line in lines] == [{"tags": {}}, *(line["after"] for line in lines[:-1])]

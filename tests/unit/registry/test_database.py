@@ -118,10 +118,14 @@ def test_more_transactions_than_connections_wait_and_then_are_a_503(
 ) -> None:
     monkeypatch.setattr(database.engine.pool, "_timeout", 0.05)
     held = [database.engine.connect() for _ in range(10)]
-    with pytest.raises(DatabaseError), database.read():
+    with pytest.raises(DatabaseError, match="timed out"), database.read():
         pass
+    monkeypatch.setattr(database.engine.pool, "_timeout", 60)
+    with pytest.raises(DatabaseError, match="all connections are in use"), database.read():
+        pass  # who comes next does not wait, as there may be many
     for each in held:
         each.close()
+    assert names(database) == set()
     database.check()
 
 

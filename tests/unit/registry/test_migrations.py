@@ -3,7 +3,10 @@
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import psycopg
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -11,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, select, text
 
 from mlplat.registry import catalogue, migrations, tables
-from mlplat.registry.database import Database
+from mlplat.registry.database import Database, DatabaseError
 from mlplat.registry.keyset import Slice
 from mlplat.registry.migrations import migrate
 
@@ -44,6 +47,33 @@ def test_processes_that_start_at_once_do_not_disturb_each_other(empty_url: str) 
         assert list(processes.map(migrate_at, [empty_url] * 4)) == [0] * 4
 
 
+def test_tables_that_were_dropped_are_made_anew(empty_url: str) -> None:
+    database = Database(empty_url)
+    migrate(database)
+    with database.write() as connection:
+        for table in (*reversed(tables.metadata.sorted_tables), "alembic_version"):
+            connection.execute(text(f"DROP TABLE {table}"))
+    migrate(database)
+    with database.read() as connection:
+        assert connection.execute(select(tables.models)).all() == []
+    database.close()
+
+
+def test_a_step_does_not_wait_for_a_dump_as_all_others_would_wait_behind_it(postgresql: Any) -> None:
+    url = postgresql.new_url()
+    database = Database(url)
+    upgrade(database, "0002")
+    with psycopg.connect(url) as dump:
+        dump.execute("LOCK TABLE metrics IN ACCESS SHARE MODE")
+        with pytest.raises(DatabaseError, match="lock timeout"):
+            migrate(database)
+        dump.execute("SELECT * FROM metrics")
+    migrate(database)
+    with database.read() as connection:
+        assert connection.execute(select(tables.metrics)).all() == []
+    database.close()
+
+
 def test_a_database_of_a_newer_release_is_left_as_it_is(empty_url: str) -> None:
     database = Database(empty_url)
     migrate(database)
@@ -53,6 +83,15 @@ def test_a_database_of_a_newer_release_is_left_as_it_is(empty_url: str) -> None:
     with database.read() as connection:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "from the future"
     database.close()
+
+
+def upgrade(database: Database, revision: str) -> None:
+    """Take the steps up to one."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with database.write(patient=True) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def put_version_as_of_0002(connection: Connection, number: int, **metrics: float) -> None:
@@ -76,11 +115,8 @@ def test_versions_are_listed_by_metrics_that_were_written_before_the_step_and_by
     empty_url: str,
 ) -> None:
     database = Database(empty_url)
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    with database.write(patient=True) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
+    upgrade(database, "0002")
+    with database.write() as connection:
         connection.execute(
             text(
                 "INSERT INTO models (id, name, tags, created_at, updated_at, versions)"

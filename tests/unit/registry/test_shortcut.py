@@ -1,14 +1,26 @@
 """What the shortcut answers is what the framework would."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from httpx import Client
+from tests.registries import await_true
 
+from mlplat.objects.cloud import CloudObjects
 from mlplat.registry import indexing
+from mlplat.registry.access import KeyRing
+from mlplat.registry.database import Database
+from mlplat.registry.metrics import RegistryMetrics
 from mlplat.registry.service import Service
+from mlplat.store import ObjectStore
 
-from .conftest import Publish
+from .conftest import ADMIN, Publish, serving
 
 PATHS = (
     "/models",
@@ -95,6 +107,46 @@ def test_a_key_sees_no_more_by_it(
     for path in ("/models/iris", "/models/iris/versions", "/models/iris/versions/v1"):
         assert client.get(path, headers=headers).status_code == client.get(path + "?a=1", headers=headers).status_code
         assert client.get(path, headers=headers).status_code in {403, 404}
+
+
+@pytest.fixture
+def hanging_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """An object store that takes connections and says nothing."""
+    taken: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    taken.append(listener.accept()[0])
+
+        thread = Thread(target=take)
+        thread.start()
+        yield taken
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for each in taken:
+        each.close()
+
+
+def test_it_answers_while_all_who_ask_for_what_is_not_there_wait_for_the_store(
+    url: str, key: Callable[..., dict[str, str]], hanging_store: list[socket.socket], tmp_path: Path
+) -> None:
+    database = Database(url)
+    store = ObjectStore(CloudObjects("s3://bucket", timeout=timedelta(seconds=5), retry=timedelta(0)))
+    service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 4 << 20, RegistryMetrics())
+    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}, timeout=60) as client:
+        assert service.prepared.wait(30)
+        assert client.post("/models", json={"name": "iris"}).status_code == 201
+        with ThreadPoolExecutor(60) as threads:
+            missing = [threads.submit(client.get, f"/models/none{number}") for number in range(60)]
+            await_true(lambda: len(hanging_store) > 40)  # the registry itself looks for the store, too
+            assert client.get("/models/iris", headers=key("reader")).status_code == 200
+            assert not any(each.done() for each in missing)
+        assert {each.result().status_code for each in missing} == {503}
 
 
 def test_its_requests_are_counted_under_their_route(client: Client) -> None:

@@ -1,5 +1,7 @@
 """Queries that are asked of the driver itself fail as all others do."""
 
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from mlplat.registry import catalogue
 from mlplat.registry.database import Database, DatabaseError
 from mlplat.registry.keyset import Slice
 from mlplat.registry.statements import Statement
+
+from .conftest import Own
 
 
 def test_a_connection_that_is_cut_is_a_503_and_is_not_used_again(postgresql: Any) -> None:
@@ -27,6 +31,19 @@ def test_a_connection_that_is_cut_is_a_503_and_is_not_used_again(postgresql: Any
     postgresql.come(url)
     with database.read() as connection:
         assert catalogue.list_models(connection, Slice()).items == []
+    database.close()
+
+
+def test_those_as_old_as_one_that_is_lost_are_not_waited_for(own_postgresql: Own) -> None:
+    database = Database(own_postgresql.databases.new_url(tables=True), pool_size=2, answer_seconds=1)
+    with database.read() as one, database.read() as two:
+        for connection in (one, two):
+            os.kill(connection.execute(select(func.pg_backend_pid())).scalar_one(), signal.SIGSTOP)
+    with pytest.raises(DatabaseError, match="said nothing"), database.read() as connection:
+        catalogue.list_models(connection, Slice())
+    with database.read() as one, database.read() as two:
+        for connection in (one, two):
+            assert catalogue.list_models(connection, Slice()).items == []
     database.close()
 
 

@@ -14,6 +14,10 @@ from mlplat.registry.database import Database
 LOCK = 6_872_340
 """The advisory lock of PostgreSQL under which one registry migrates, and others wait."""
 
+TABLE_SECONDS = 2
+"""How long a step may wait for a table before it is tried anew: behind it waits all else that older registries ask of that
+table, while a dump, which reads it, may take an hour."""
+
 
 def migrate(database: Database) -> None:
     """Bring the tables up to date; any number of registries may do it at once, and all see them when they return.
@@ -31,6 +35,7 @@ def migrate(database: Database) -> None:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            connection.execute(text(f"SET LOCAL lock_timeout = '{TABLE_SECONDS}s'"))
         current = MigrationContext.configure(connection).get_current_revision()
         if current == script.get_current_head():
             return

@@ -1,5 +1,6 @@
 """Tags in a form: a line each, as `key: value`, beside what its page showed, as someone else may have been faster."""
 
+import re
 from collections.abc import Mapping
 
 from pydantic import TypeAdapter, ValidationError
@@ -24,7 +25,7 @@ def read(text: str) -> dict[str, str]:
         RequestError: 422, if a line is none, or a key is there twice.
     """
     found: dict[str, str] = {}
-    for line in filter(None, map(str.strip, text.splitlines())):
+    for line in filter(None, map(str.strip, re.split(r"\r\n|\r|\n", text))):
         key, colon, value = line.partition(":")
         if not colon:
             raise RequestError(f"Tags: found {line[:100]!r}, expected key: value.")

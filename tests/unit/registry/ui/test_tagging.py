@@ -9,7 +9,7 @@ from mlplat.registry.ui import tagging
 
 
 def test_lines_are_read_as_they_were_written() -> None:
-    tags = {"stage": "live", "cost/centre": "a: b", "empty": "", "who": "Größe & <co>"}
+    tags = {"stage": "live", "cost/centre": "a: b", "empty": "", "who": "Größe & <co>", "note": "a\u2028b: c\x85d"}
     assert tagging.read(tagging.lines(tags)) == tags
     assert tagging.read("\r\n stage :live \r\n\r\n") == {"stage": "live"}
     assert tagging.read("") == {}

@@ -8,9 +8,9 @@ from mlplat.registry.columns import Id
 revision = "0003"
 down_revision = "0002"
 
-POSTGRESQL = (
+POSTGRESQL = (  # a function outlives its tables
     """
-    CREATE FUNCTION set_model_of_metric() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION set_model_of_metric() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         NEW.model_id := (SELECT model_id FROM versions WHERE id = NEW.version_id);
         RETURN NEW;
