@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,52 @@ def test_a_good_one_is_promoted_by_weights_of_a_route(platform: Deployments, tmp
     assert poll(partial(counted, platform, "reconciles"), "the new operator has looked at all") > 0
     assert counted(platform, "writes") == 0  # a steady state is not written
     platform.delete("routed")
+
+
+GATEWAY: Object = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "late"},
+    "spec": {
+        "gatewayClassName": "traefik",
+        "listeners": [{"name": "web", "protocol": "HTTP", "port": 8000}],
+    },
+}
+
+
+def test_one_whose_route_no_gateway_takes_stays_at_its_step_until_one_does(platform: Deployments) -> None:
+    host = f"lost.{platform.namespace.name}.test"
+    platform.apply("lost", strategy=canary((50, 2)), route={"parentRefs": [{"name": "late"}], "hostnames": [host]})
+    nobody = f"for the Gateway {platform.namespace.name}/late (is there one?)"
+    assert f"v1 is served by 1 pod. No requests come by the HTTPRoute lost: no controller has taken it {nobody}." in (
+        platform.await_reason("lost", "RouteNotAccepted")
+    )
+    platform.patch("lost", modelVersion="v2")
+    begun = await_phase(platform, "lost", "Trying")["begun"]
+    poll(partial(paused_long_enough, platform, "lost", 2), "its pause is over")
+    said = platform.mlplat("explain", "lost")
+    assert "v2 is to get 50 % of the requests (step 1 of 1). It waits: no request comes by its HTTPRoute." in said
+    assert nobody in said
+    assert "`kubectl describe httproute lost` shows what they say" in said
+    assert platform.predict("lost", FLOWER)["model_version"] == "v1"
+
+    platform.namespace.apply(GATEWAY)
+    assert await_phase(platform, "lost", "Ending")["begun"] == begun
+    await_end(platform, "lost")
+    platform.await_served("lost", "v2")
+    assert "RouteNotAccepted" in platform.events("lost")
+    url = ROUTER.format(platform.release.address(0))
+    assert httpx.post(url, json=FLOWER, headers={"Host": host}).json()["model_version"] == "v2"
+    platform.delete("lost")
+
+
+def paused_long_enough(deployments: Deployments, name: str, pause: int) -> bool:
+    """Whether the pods of a canary were asked after its pause, and it is still at its step."""
+    trial = trial_of(deployments, name)
+    assert trial["phase"] == "Trying", trial
+    counted = trial.get("counted", {"at": trial["since"]})
+    passed = datetime.fromisoformat(counted["at"]) - datetime.fromisoformat(trial["since"])
+    return passed.total_seconds() > pause
 
 
 def counted(deployments: Deployments, what: str) -> float:

@@ -304,6 +304,9 @@ class Reason(StrEnum):
     NO_GATEWAY_API = "NoGatewayAPI"
     """The spec has a route, and the cluster has no HTTPRoutes."""
 
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    """A Gateway of the route does not take it, or there is none."""
+
     REFUSED = "Refused"
     """The API server refused what was to be applied, e.g. for a quota or a policy."""
 
@@ -338,6 +341,7 @@ class Fault(StrEnum):
     CANARY_ERRORS = "CanaryErrors"
     CANARY_SLOW = "CanarySlow"
     CANARY_DISAGREES = "CanaryDisagrees"
+    CANARY_NOT_ROUTED = "CanaryNotRouted"
 
 
 class Rollback(Part):
@@ -456,6 +460,16 @@ def back_token(version: str, served: str | None, generation: int) -> str:
     return f"{version}@{served}@{generation}"
 
 
+class Unrouted(Part):
+    """Why requests do not come by the HTTPRoute."""
+
+    message: str
+    """Why, as its Gateways say it."""
+
+    since: datetime
+    """Since when."""
+
+
 class Status(Part):
     """What is served now."""
 
@@ -500,3 +514,6 @@ class Status(Part):
 
     canary: Trial | None = None
     """The canary under way."""
+
+    unrouted: Unrouted | None = None
+    """What keeps requests from coming by the HTTPRoute, if anything does."""
