@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,11 +21,12 @@ from .cluster import Cluster
 from .deployments import Deployments
 from .load import Shape, Target
 from .namespace import Namespace, Object
+from .operators import Operators
 from .pods import Workbench
 from .polling import poll
 from .release import FLOWER, NAME, Release
 from .spoiling import FAILING, PERMUTED, SLOW
-from .test_operator import restart_operator, words
+from .test_operator import restart_operator, settled, words, written
 from .test_rollout import ROUTER
 
 SURE = 4.5
@@ -322,3 +323,52 @@ def reached(deployments: Deployments, name: str, phase: str) -> bool:
     if now is None:
         return bool(deployments.get(name)["status"].get("servedVersion") == "v2")
     return order.index(now) >= order.index(phase)
+
+
+def test_operators_that_are_killed_before_each_write_of_a_canary_bring_it_to_the_same_end(
+    alone: Deployments, operators: Operators, tmp_path: Path
+) -> None:
+    strategy = canary((34, 1), (50, 1))
+    operators.start()
+    alone.apply("control", strategy=strategy)
+    alone.await_served("control", "v1")
+    alone.patch("control", modelVersion="v2")
+    await_phase(alone, "control", "Trying")
+    alone.mlplat("promote", "control")
+    await_end(alone, "control")
+    expected = settled(alone, "control", "v2")
+    alone.delete("control")
+    operators.end()
+
+    alone.apply("mortal", strategy=strategy)
+    killed = kill_by_turns(operators, partial(is_served, alone, "mortal", "v1"))
+    with under_load(MachineClient("mortal", Target(alone.url("mortal")), CONNECTIONS, tmp_path)) as traffic:
+        alone.patch("mortal", modelVersion="v2")
+        killed += kill_by_turns(operators, partial(is_served, alone, "mortal", "v2"))
+        traffic.await_more(100)
+    traffic.assert_none_failed(1000)
+    assert settled(alone, "mortal", "v2") == expected
+    assert "mortal-candidate" not in alone.namespace.kubectl("get", "deployments,services", "--output=name")
+    kinds = [f"{write.split()[0]} {written(write)}" for write in killed]
+    print(f"killed before each of {len(killed)} writes: {', '.join(kinds)}")  # noqa: T201
+    assert {"DELETE deployments", "PATCH services", "PATCH status", "POST events"} <= set(kinds)
+    alone.delete("mortal")
+
+
+def kill_by_turns(operators: Operators, over: Callable[[], bool]) -> list[str]:
+    """Let each operator write once, and kill it before it does again, until it is over; returns what they were to write."""
+    killed: list[str] = []
+    while True:
+        operators.start()
+        operators.kill_before(2 if killed else 1)
+        poll(lambda: over() or not operators.runs, f"it is over, or the next one is killed after {killed}", 90)
+        if operators.runs:
+            operators.end()
+            return killed
+        killed.append(operators.between.writes[-1])
+
+
+def is_served(deployments: Deployments, name: str, version: str) -> bool:
+    """Whether a version is all that there is."""
+    ready = deployments.reason(name) == ("Ready", f"{version} is served by 1 pod.")
+    return ready and not trial_of(deployments, name)
