@@ -7,7 +7,8 @@ from datetime import timedelta
 from mlplat.operator.children import Candidate, Children, Owner, is_applied, sealed
 from mlplat.operator.judge import Figures, Finding, clear_fault, counted, judge
 from mlplat.operator.rollout import Rollout, read_rollout, served_by
-from mlplat.operator.spec import Canary, Counted, Fault, Phase, Spec, Trial, Unrouted
+from mlplat.operator.spec import Canary, Spec
+from mlplat.operator.status import Counted, Fault, Phase, Trial, Unrouted
 from mlplat.operator.telling import Telling, because, pods
 from mlplat.operator.view import Plan, Seen
 

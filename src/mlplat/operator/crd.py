@@ -3,18 +3,8 @@
 from typing import Any
 
 from mlplat.bundle.names import PATTERN
-from mlplat.operator.spec import (
-    GROUP,
-    KIND,
-    MOST_NAME,
-    OWN_ENV,
-    OWN_LABELS,
-    PLURAL,
-    STORE_KEY,
-    VERSION,
-    Spec,
-    Status,
-)
+from mlplat.operator.spec import GROUP, KIND, MOST_NAME, OWN_ENV, OWN_LABELS, PLURAL, STORE_KEY, VERSION, Spec
+from mlplat.operator.status import Status
 
 RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
     (): [

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlplat.operator.children import Manifest
-from mlplat.operator.spec import Condition, ConditionType, Counted, Phase, Reason, Status, Trial
+from mlplat.operator.status import Condition, ConditionType, Counted, Phase, Reason, Status, Trial
 
 NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
 

@@ -15,7 +15,8 @@ from mlplat.operator.canary import Course, leave
 from mlplat.operator.children import Children, Manifest, Owner, effective, is_applied, key_of
 from mlplat.operator.judge import Figures
 from mlplat.operator.rollout import Rollout, read_rollout, served_by
-from mlplat.operator.spec import Fault, Phase, Reason, Spec
+from mlplat.operator.spec import Spec
+from mlplat.operator.status import Fault, Phase, Reason
 from mlplat.operator.telling import Telling, because
 from mlplat.operator.view import Found, Lookup, Missing, Plan, Resource, Seen, Unasked, Unknown
 

@@ -24,7 +24,8 @@ from mlplat.operator.ownership import removal
 from mlplat.operator.plan import plan, refused
 from mlplat.operator.rollout import read_rollout
 from mlplat.operator.scrape import Scraper
-from mlplat.operator.spec import Phase, Reason, Spec, Status
+from mlplat.operator.spec import Spec
+from mlplat.operator.status import Phase, Reason, Status
 from mlplat.operator.turns import Turns
 from mlplat.operator.versions import VersionBook, Wish
 from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen, Unknown

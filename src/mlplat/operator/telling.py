@@ -7,7 +7,8 @@ from mlplat.operator.children import Manifest
 from mlplat.operator.conditions import conditions
 from mlplat.operator.rollout import Rollout
 from mlplat.operator.route import hindrance
-from mlplat.operator.spec import Fault, Reason, Rollback, Spec, Status, Trial, Unrouted
+from mlplat.operator.spec import Spec
+from mlplat.operator.status import Fault, Reason, Rollback, Status, Trial, Unrouted
 from mlplat.operator.view import Event, Plan, Resource
 
 NO_GATEWAY_API = (

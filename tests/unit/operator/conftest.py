@@ -11,7 +11,7 @@ from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
 from mlplat.operator.children import Manifest, Owner, is_applied, key_of
 from mlplat.operator.judge import Figures
 from mlplat.operator.plan import plan
-from mlplat.operator.spec import Condition, ConditionType, Status
+from mlplat.operator.status import Condition, ConditionType, Status
 from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

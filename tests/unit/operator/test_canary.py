@@ -10,7 +10,7 @@ from mlplat.operator.base import Base
 from mlplat.operator.canary import GOLDEN_SECONDS, SETTLE_SECONDS
 from mlplat.operator.children import Manifest, Owner
 from mlplat.operator.judge import Figures, Predictions, Side
-from mlplat.operator.spec import ConditionType, Fault, Phase, Reason, Trial, back_token
+from mlplat.operator.status import ConditionType, Fault, Phase, Reason, Trial, back_token
 from mlplat.operator.telling import NO_GATEWAY_API, UNROUTED_SECONDS
 from mlplat.operator.view import Found, Missing
 
