@@ -227,11 +227,16 @@ def paused_long_enough(deployments: Deployments, name: str, pause: int) -> bool:
 
 def counted(deployments: Deployments, what: str) -> float:
     """What the operator counted."""
+    return told(deployments, what, suffix="_total")
+
+
+def told(deployments: Deployments, what: str, suffix: str = "") -> float:
+    """The sum of a metric of the operator."""
     (pod,) = deployments.namespace.pods("operator")
     text = httpx.get(f"http://{pod['status']['podIP']}:8080/metrics").raise_for_status().text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     name = f"mlplat_operator_{what}"
-    return sum(sample.value for sample in families[name].samples if sample.name == f"{name}_total")
+    return sum(sample.value for sample in families[name].samples if sample.name == f"{name}{suffix}")
 
 
 WORSE = {
@@ -283,6 +288,9 @@ def test_by_hand_it_is_ended_or_promoted_at_once(platform: Deployments) -> None:
     poll(lambda: "golden samples answered alike: 100%" in platform.mlplat("explain", "by-hand"), "it is known")
     assert "v2 gets 50 % of the new connections (step 1 of 1)" in platform.mlplat("describe", "by-hand")
     assert platform.reason("by-hand")[0] == "Canary"
+    wide = platform.namespace.kubectl("get", "md", "by-hand", "--output=wide").splitlines()
+    assert [line.split()[-2:] for line in wide] == [["CANARY", "WEIGHT"], ["Trying", "50"]]
+    assert told(platform, "canary_weight") == 50
     assert "is to serve v1 (before: v2)" in platform.mlplat("rollback", "by-hand")
     assert "v1 is served by 1 pod." in platform.mlplat("wait", "by-hand")
     await_end(platform, "by-hand")

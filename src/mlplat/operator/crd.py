@@ -76,6 +76,12 @@ COLUMNS = (
 )
 """What `kubectl get` prints: heading, type and place."""
 
+WIDE_COLUMNS = (
+    ("Canary", "string", ".status.canary.phase"),
+    ("Weight", "integer", ".status.canary.weight"),
+)
+"""What `kubectl get --output=wide` prints besides."""
+
 KEPT = frozenset(
     {
         "type",
@@ -158,7 +164,11 @@ def definition() -> dict[str, Any]:
                         },
                     },
                     "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path} for name, kind, path in COLUMNS
+                        *({"name": name, "type": kind, "jsonPath": path} for name, kind, path in COLUMNS),
+                        *(
+                            {"name": name, "type": kind, "jsonPath": path, "priority": 1}
+                            for name, kind, path in WIDE_COLUMNS
+                        ),
                     ],
                 }
             ],

@@ -245,8 +245,7 @@ class Reconciler:
                 "decided", namespace=owner.namespace, name=owner.name, reason=event.reason, message=event.message
             )
             await self._cluster.tell(owner, event)
-        ready = any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)
-        self._metrics.ready.labels(owner.namespace, owner.name).set(ready)
+        self._metrics.tell(owner.namespace, owner.name, resource.status, status)
 
 
 def owner_key(child: Manifest) -> Key | None:
