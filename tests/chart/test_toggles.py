@@ -439,6 +439,8 @@ class TestMonitoring:
         serving = ["ModelErrors", "ModelSlow", "ModelNotReady", "ModelLoadFailed", "ModelDrift"]
         assert alerts({}) == serving
         assert alerts(RETRAINING) == [*serving, "RetrainingFailed", "RetrainingLate"]
+        operated = {"operator": {"enabled": True}, "serving": {"enabled": False}}
+        assert alerts(operated) == ["OperatorBlind", "ModelDeploymentNotReady"]
 
     def test_a_failed_retraining_alerts_until_one_succeeds_and_none_at_all_is_late(self, render: Render) -> None:
         """A Job whose second try succeeds has not failed; before the first success the schedule's own age counts."""
@@ -473,6 +475,23 @@ class TestMonitoring:
         )
         assert len(asked) > 5
         assert {name for name in asked if name.removesuffix("_bucket") not in exist} == set()
+
+    def test_alerts_of_the_operator_ask_for_what_it_tells(self, render: Render) -> None:
+        """A label that Prometheus gives to what it scrapes is called exported_ in the metric: namespace is one."""
+        from mlplat.operator.metrics import OperatorMetrics
+        from mlplat.operator.status import Status
+
+        metrics = OperatorMetrics()
+        metrics.failing.labels("Deployment").set(1)
+        metrics.tell("ml", "iris", Status(), Status())
+        told = dict(re.findall(r"^(mlplat_\w+){(.*?)}", metrics.exposition().decode(), re.MULTILINE))
+        values = {"operator": {"enabled": True}, "serving": {"enabled": False}}
+        rules = one(render(values | {"monitoring": {"prometheusRule": {"enabled": True}}}), "PrometheusRule")
+        for rule in rules["spec"]["groups"][0]["rules"]:
+            [(labels, name)] = re.findall(r"^max by \(([a-z_, ]+)\) \((\w+){", rule["expr"])
+            given = {re.sub("^namespace$", "exported_namespace", each) for each in re.findall(r'(\w+)="', told[name])}
+            assert set(labels.split(", ")) <= given
+            assert 'namespace="models",pod=~"ml-platform-operator-[a-z0-9]+-[a-z0-9]{5}"' in rule["expr"]
 
     def test_alerts_and_dashboard_select_predictions_by_labels_that_exist(self, render: Render) -> None:
         from mlplat.metrics import ServeMetrics

@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
 
+import pykube
 import pytest
 from pytest_helm_charts.clusters import Cluster as KubeCluster
 
 from . import artifacts
 from .clients import Client, MachineClient, PodClient
 from .cluster import ROOT, Cluster
-from .deployments import define
+from .deployments import Deployments, define
 from .load import Shape, Target
 from .namespace import Namespace
+from .operators import Operators
 from .pods import Workbench
+from .polling import poll
 from .release import NAME, Release
 
 pytest_plugins = ["pytest_helm_charts.plugin"]
@@ -154,3 +157,23 @@ def clients(release: Release, tmp_path: Path) -> Callable[..., list[Client]]:
         ]
 
     return make
+
+
+@pytest.fixture
+def operators(alone: Deployments, tmp_path: Path, cluster: Cluster) -> Iterator[Operators]:
+    """Operators in place of the own one of the module's platform, with the same base."""
+    config = alone.namespace.object(pykube.ConfigMap, f"{NAME}-operator-base")
+    operators = Operators(config["data"], alone.namespace.name, tmp_path, Path(cluster.environment["KUBECONFIG"]))
+    yield operators
+    operators.close()
+
+
+@pytest.fixture
+def alone(platform: Deployments) -> Iterator[Deployments]:
+    """The platform of the module without its operator."""
+    namespace = platform.namespace
+    namespace.kubectl("scale", f"deployment/{NAME}-operator", "--replicas=0")
+    poll(lambda: not namespace.pods("operator"), "it is gone")
+    yield platform
+    namespace.kubectl("scale", f"deployment/{NAME}-operator", "--replicas=1")
+    namespace.kubectl("rollout", "status", f"deployment/{NAME}-operator", "--timeout=60s")

@@ -35,6 +35,7 @@ class Interceptor:
         self._lock = threading.Lock()
         self._victim: subprocess.Popen[bytes] | None = None
         self._fatal = 0
+        self._spared: str | None = None
         self.writes: list[str] = []
 
     def start(self, folder: Path) -> Path:
@@ -79,12 +80,23 @@ class Interceptor:
     def reset(self) -> None:
         """Count anew, and kill none."""
         with self._lock:
-            self.writes, self._fatal, self._victim = [], 0, None
+            self.writes, self._fatal, self._spared, self._victim = [], 0, None, None
+
+    def kill_unless(self, spared: str, victim: subprocess.Popen[bytes]) -> None:
+        """Kill a process before its first write, or before its second one if the first is the one that is spared."""
+        with self._lock:
+            self._fatal, self._spared, self._victim = 1, spared, victim
 
     def kill_before(self, write: int, victim: subprocess.Popen[bytes]) -> None:
         """Kill a process before its write of this number, from 1."""
         with self._lock:
             self._fatal, self._victim = write, victim
+
+    def _is_fatal(self) -> bool:
+        """Whether the writer is to be killed before the latest write."""
+        if self.writes == [self._spared]:
+            return False
+        return 0 < self._fatal <= len(self.writes)
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         """Pass a request on, unless it is the one."""
@@ -92,7 +104,7 @@ class Interceptor:
         if request.command in WRITES:
             with self._lock:
                 self.writes.append(f"{request.command} {urlsplit(request.path).path}")
-                if self._victim is not None and 0 < self._fatal <= len(self.writes):
+                if self._victim is not None and self._is_fatal():
                     os.kill(self._victim.pid, signal.SIGKILL)
                     return
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))

@@ -76,6 +76,12 @@ class Operators:
         self.between.reset()
         self.between.kill_before(write, self._process)
 
+    def kill_unless(self, spared: str) -> None:
+        """Let the one that runs be killed before its first write, or before its second one if the first is to be spared."""
+        assert self._process is not None
+        self.between.reset()
+        self.between.kill_unless(spared, self._process)
+
     @property
     def runs(self) -> bool:
         """Whether the last one was not killed."""

@@ -3,8 +3,9 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from .cluster import Cluster
 from .deployments import Deployments
 from .load import Shape, Target
 from .namespace import Namespace, Object
+from .operators import Operators
 from .pods import Workbench
 from .polling import poll
 from .release import FLOWER, NAME, Release
 from .spoiling import FAILING, PERMUTED, SLOW
-from .test_operator import restart_operator, words
+from .test_operator import restart_operator, settled, words, written
 from .test_rollout import ROUTER
 
 SURE = 4.5
@@ -177,13 +179,64 @@ def test_a_good_one_is_promoted_by_weights_of_a_route(platform: Deployments, tmp
     platform.delete("routed")
 
 
+GATEWAY: Object = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "late"},
+    "spec": {
+        "gatewayClassName": "traefik",
+        "listeners": [{"name": "web", "protocol": "HTTP", "port": 8000}],
+    },
+}
+
+
+def test_one_whose_route_no_gateway_takes_stays_at_its_step_until_one_does(platform: Deployments) -> None:
+    host = f"lost.{platform.namespace.name}.test"
+    platform.apply("lost", strategy=canary((50, 2)), route={"parentRefs": [{"name": "late"}], "hostnames": [host]})
+    nobody = f"for the Gateway {platform.namespace.name}/late (is there one?)"
+    assert f"v1 is served by 1 pod. No requests come by the HTTPRoute lost: no controller has taken it {nobody}." in (
+        platform.await_reason("lost", "RouteNotAccepted")
+    )
+    platform.patch("lost", modelVersion="v2")
+    begun = await_phase(platform, "lost", "Trying")["begun"]
+    poll(partial(paused_long_enough, platform, "lost", 2), "its pause is over")
+    said = platform.mlplat("explain", "lost")
+    assert "v2 is to get 50 % of the requests (step 1 of 1). It waits: no request comes by its HTTPRoute." in said
+    assert nobody in said
+    assert "`kubectl describe httproute lost` shows what they say" in said
+    assert platform.predict("lost", FLOWER)["model_version"] == "v1"
+
+    platform.namespace.apply(GATEWAY)
+    assert await_phase(platform, "lost", "Ending")["begun"] == begun
+    await_end(platform, "lost")
+    platform.await_served("lost", "v2")
+    assert "RouteNotAccepted" in platform.events("lost")
+    url = ROUTER.format(platform.release.address(0))
+    assert httpx.post(url, json=FLOWER, headers={"Host": host}).json()["model_version"] == "v2"
+    platform.delete("lost")
+
+
+def paused_long_enough(deployments: Deployments, name: str, pause: int) -> bool:
+    """Whether the pods of a canary were asked after its pause, and it is still at its step."""
+    trial = trial_of(deployments, name)
+    assert trial["phase"] == "Trying", trial
+    counted = trial.get("counted", {"at": trial["since"]})
+    passed = datetime.fromisoformat(counted["at"]) - datetime.fromisoformat(trial["since"])
+    return passed.total_seconds() > pause
+
+
 def counted(deployments: Deployments, what: str) -> float:
     """What the operator counted."""
+    return told(deployments, what, suffix="_total")
+
+
+def told(deployments: Deployments, what: str, suffix: str = "") -> float:
+    """The sum of a metric of the operator."""
     (pod,) = deployments.namespace.pods("operator")
     text = httpx.get(f"http://{pod['status']['podIP']}:8080/metrics").raise_for_status().text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     name = f"mlplat_operator_{what}"
-    return sum(sample.value for sample in families[name].samples if sample.name == f"{name}_total")
+    return sum(sample.value for sample in families[name].samples if sample.name == f"{name}{suffix}")
 
 
 WORSE = {
@@ -235,6 +288,9 @@ def test_by_hand_it_is_ended_or_promoted_at_once(platform: Deployments) -> None:
     poll(lambda: "golden samples answered alike: 100%" in platform.mlplat("explain", "by-hand"), "it is known")
     assert "v2 gets 50 % of the new connections (step 1 of 1)" in platform.mlplat("describe", "by-hand")
     assert platform.reason("by-hand")[0] == "Canary"
+    wide = platform.namespace.kubectl("get", "md", "by-hand", "--output=wide").splitlines()
+    assert [line.split()[-2:] for line in wide] == [["CANARY", "WEIGHT"], ["Trying", "50"]]
+    assert told(platform, "canary_weight") == 50
     assert "is to serve v1 (before: v2)" in platform.mlplat("rollback", "by-hand")
     assert "v1 is served by 1 pod." in platform.mlplat("wait", "by-hand")
     await_end(platform, "by-hand")
@@ -275,3 +331,50 @@ def reached(deployments: Deployments, name: str, phase: str) -> bool:
     if now is None:
         return bool(deployments.get(name)["status"].get("servedVersion") == "v2")
     return order.index(now) >= order.index(phase)
+
+
+def test_operators_that_are_killed_before_each_write_of_a_canary_bring_it_to_the_same_end(
+    alone: Deployments, operators: Operators, tmp_path: Path
+) -> None:
+    strategy = canary((34, 1), (50, 1))
+    operators.start()
+    alone.apply("control", strategy=strategy)
+    alone.await_served("control", "v1")
+    alone.patch("control", modelVersion="v2")
+    await_end(alone, "control")
+    expected = settled(alone, "control", "v2")
+    alone.delete("control")
+    operators.end()
+
+    alone.apply("mortal", strategy=strategy)
+    killed = kill_by_turns(operators, partial(is_served, alone, "mortal", "v1"))
+    with under_load(MachineClient("mortal", Target(alone.url("mortal")), CONNECTIONS, tmp_path)) as traffic:
+        alone.patch("mortal", modelVersion="v2")
+        killed += kill_by_turns(operators, partial(is_served, alone, "mortal", "v2"))
+        traffic.await_more(100)
+    traffic.assert_none_failed(1000)
+    assert settled(alone, "mortal", "v2") == expected
+    assert "mortal-candidate" not in alone.namespace.kubectl("get", "deployments,services", "--output=name")
+    kinds = [f"{write.split()[0]} {written(write)}" for write in killed]
+    print(f"killed before each of {len(killed)} writes: {', '.join(kinds)}")  # noqa: T201
+    assert {"DELETE deployments", "PATCH services", "PATCH status", "POST events"} <= set(kinds)
+    alone.delete("mortal")
+
+
+def kill_by_turns(operators: Operators, over: Callable[[], bool]) -> list[str]:
+    """Kill an operator before each write that the one before was not killed at, until it is over; returns these writes."""
+    killed: list[str] = []
+    while True:
+        operators.start()
+        operators.kill_unless(spared=killed[-1] if killed else "")
+        poll(lambda: over() or not operators.runs, f"it is over, or the next one is killed after {killed}", 90)
+        if operators.runs:
+            operators.end()
+            return killed
+        killed.append(operators.between.writes[-1])
+
+
+def is_served(deployments: Deployments, name: str, version: str) -> bool:
+    """Whether a version is all that there is."""
+    ready = deployments.reason(name) == ("Ready", f"{version} is served by 1 pod.")
+    return ready and not trial_of(deployments, name)

@@ -314,26 +314,6 @@ def test_what_is_changed_or_killed_by_hand_comes_back(platform: Deployments, tmp
     platform.delete("healed")
 
 
-@pytest.fixture
-def operators(alone: Deployments, tmp_path: Path, cluster: Cluster) -> Iterator[Operators]:
-    """Operators in place of the platform's own, with the same base."""
-    config = alone.namespace.object(pykube.ConfigMap, f"{NAME}-operator-base")
-    operators = Operators(config["data"], alone.namespace.name, tmp_path, Path(cluster.environment["KUBECONFIG"]))
-    yield operators
-    operators.close()
-
-
-@pytest.fixture
-def alone(platform: Deployments) -> Iterator[Deployments]:
-    """The platform without its operator."""
-    namespace = platform.namespace
-    namespace.kubectl("scale", f"deployment/{NAME}-operator", "--replicas=0")
-    poll(lambda: not namespace.pods("operator"), "it is gone")
-    yield platform
-    namespace.kubectl("scale", f"deployment/{NAME}-operator", "--replicas=1")
-    namespace.kubectl("rollout", "status", f"deployment/{NAME}-operator", "--timeout=60s")
-
-
 def state(deployments: Deployments, name: str) -> Object:
     """All that an operator wrote, but for names, times, generations and what the API server chose."""
     status: Object = deployments.get(name)["status"]

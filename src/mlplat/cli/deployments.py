@@ -92,7 +92,7 @@ def promote(
     all others that follow it.
     """
     from mlplat.operator.explain import status_of
-    from mlplat.operator.spec import Phase
+    from mlplat.operator.status import Phase
 
     console = _console(settings)
     found = console.get(name)
@@ -116,7 +116,7 @@ def rollback(name: Name, settings: BackSettings) -> None:
     back.
     """
     from mlplat.operator.explain import status_of
-    from mlplat.operator.spec import back_token
+    from mlplat.operator.status import back_token
 
     console = _console(settings)
     found = console.get(name)
@@ -137,7 +137,7 @@ def rollback(name: Name, settings: BackSettings) -> None:
 def wait(name: Name, settings: WaitSettings) -> None:
     """Wait until a ModelDeployment serves what it is to serve; fails when it stalls, or when the time is over."""
     from mlplat.operator.explain import condition_of, holds
-    from mlplat.operator.spec import ConditionType
+    from mlplat.operator.status import ConditionType
 
     console = _console(settings)
     deadline = time.monotonic() + settings.timeout
@@ -194,7 +194,7 @@ def _move(console: "Console", found: Mapping[str, Any], version: str, *, verb: s
 
 def _row(found: Mapping[str, Any]) -> dict[str, object]:
     from mlplat.operator.explain import condition_of, status_of
-    from mlplat.operator.spec import ConditionType
+    from mlplat.operator.status import ConditionType
 
     status, spec = status_of(found), found["spec"]
     ready = condition_of(found, ConditionType.READY)

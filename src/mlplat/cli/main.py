@@ -58,7 +58,7 @@ def main() -> NoReturn:
 def _end(number: int, _: FrameType | None) -> NoReturn:
     """End at SIGTERM by an exception, so that unfinished files are removed on the way out.
 
-    Without a handler the process with number 1, which a container's command is, would ignore the signal.
+    Before, when there is nothing to remove yet, `mlplat.__main__` ends it.
     """
     signal.signal(number, signal.SIG_IGN)  # a second one must not disturb that
     sys.exit(SIGNALLED + number)

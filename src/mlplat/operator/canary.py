@@ -7,7 +7,8 @@ from datetime import timedelta
 from mlplat.operator.children import Candidate, Children, Owner, is_applied, sealed
 from mlplat.operator.judge import Figures, Finding, clear_fault, counted, judge
 from mlplat.operator.rollout import Rollout, read_rollout, served_by
-from mlplat.operator.spec import Canary, Counted, Fault, Phase, Spec, Trial
+from mlplat.operator.spec import Canary, Spec
+from mlplat.operator.status import Counted, Fault, Phase, Trial, Unrouted
 from mlplat.operator.telling import Telling, because, pods
 from mlplat.operator.view import Plan, Seen
 
@@ -135,16 +136,25 @@ class Course:
         return _with(trial, message=message), None
 
     def _tried(self, trial: Trial, figures: Figures | None) -> tuple[Trial, Finding | None]:
-        """Whether the candidate is good enough for the next step."""
+        """Whether the candidate has had its pause, and was good enough for the next step."""
         candidate = self._candidate
         if candidate is None or candidate.version != trial.version or not candidate.ready:
             self.telling.tell("CanaryNotReady", f"No pod of {trial.version} is ready any more.", warning=True)
             return _with(self._at(trial, Phase.STARTING), message=f"No pod of {trial.version} is ready any more."), None
         if self.telling.skipped:
             return self._promoting(trial, "the other steps are skipped"), None
+        unrouted = self.telling.status.unrouted
+        if unrouted is not None:
+            return self._hindered(trial, unrouted)
+        if self.telling.rerouted:  # no requests came meanwhile
+            trial = self._at(trial, Phase.TRYING)
         pause = self.rules.steps[self._number(trial)].pause_seconds
         if self._passed(trial) < pause:
             return self._waiting(trial, ""), None
+        return self._judged(trial, figures)
+
+    def _judged(self, trial: Trial, figures: Figures | None) -> tuple[Trial, Finding | None]:
+        """Whether the candidate was good enough in the pause that is over."""
         there = self._as_wanted(trial)
         if there is None or not there.complete:
             return _with(self._at(trial, Phase.STARTING), message="Some pods are not ready any more."), None
@@ -163,6 +173,15 @@ class Course:
         self.telling.tell("CanaryPassed", f"{trial.version} was good enough at {trial.weight} %{passed}.")
         next_ = self._at(_with(trial, step=trial.step + 1, counted=None), Phase.STARTING)
         return _with(next_, message=f"{trial.version} was good enough at {trial.weight} %{passed}."), None
+
+    def _hindered(self, trial: Trial, unrouted: Unrouted) -> tuple[Trial, Finding | None]:
+        """The trial while no request can come, so that there is nothing to judge; given up after the deadline."""
+        since = max(trial.since, unrouted.since)
+        fault = Finding(
+            Fault.CANARY_NOT_ROUTED, f"No requests came by its HTTPRoute within {self.deadline} s: {unrouted.message}."
+        )
+        late = (self.telling.now - since).total_seconds() >= self.deadline
+        return self._waiting(trial, "no request comes by its HTTPRoute"), fault if late else None
 
     def _promoting(self, trial: Trial, why: str) -> Trial:
         self.telling.tell("Promoting", f"{trial.version} takes over from {trial.stable}: {why}.")
@@ -209,7 +228,8 @@ class Course:
         of = "requests" if self.routed else "new connections"
         share = self._share(weight)
         asked = "" if share == weight else f", {weight} % is asked for"
-        return f"{trial.version} gets {share:g} % of the {of} (step {number + 1} of {len(self.rules.steps)}{asked})"
+        gets = "gets" if self.telling.status.unrouted is None else "is to get"
+        return f"{trial.version} {gets} {share:g} % of the {of} (step {number + 1} of {len(self.rules.steps)}{asked})"
 
     def _weight(self, trial: Trial) -> int:
         """Percent that the candidate is to get now: that of the step before while pods are waited for."""

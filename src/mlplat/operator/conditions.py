@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from mlplat.operator.spec import Condition, ConditionType, Reason
+from mlplat.operator.status import Condition, ConditionType, Reason
 
 Truth = Literal["True", "False", "Unknown"]
 

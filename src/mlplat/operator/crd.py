@@ -3,18 +3,8 @@
 from typing import Any
 
 from mlplat.bundle.names import PATTERN
-from mlplat.operator.spec import (
-    GROUP,
-    KIND,
-    MOST_NAME,
-    OWN_ENV,
-    OWN_LABELS,
-    PLURAL,
-    STORE_KEY,
-    VERSION,
-    Spec,
-    Status,
-)
+from mlplat.operator.spec import GROUP, KIND, MOST_NAME, OWN_ENV, OWN_LABELS, PLURAL, STORE_KEY, VERSION, Spec
+from mlplat.operator.status import Status
 
 RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
     (): [
@@ -85,6 +75,12 @@ COLUMNS = (
     ("Age", "date", ".metadata.creationTimestamp"),
 )
 """What `kubectl get` prints: heading, type and place."""
+
+WIDE_COLUMNS = (
+    ("Canary", "string", ".status.canary.phase"),
+    ("Weight", "integer", ".status.canary.weight"),
+)
+"""What `kubectl get --output=wide` prints besides."""
 
 KEPT = frozenset(
     {
@@ -168,7 +164,11 @@ def definition() -> dict[str, Any]:
                         },
                     },
                     "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path} for name, kind, path in COLUMNS
+                        *({"name": name, "type": kind, "jsonPath": path} for name, kind, path in COLUMNS),
+                        *(
+                            {"name": name, "type": kind, "jsonPath": path, "priority": 1}
+                            for name, kind, path in WIDE_COLUMNS
+                        ),
                     ],
                 }
             ],

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlplat.operator.children import Manifest
-from mlplat.operator.spec import Condition, ConditionType, Counted, Phase, Reason, Status, Trial
+from mlplat.operator.status import Condition, ConditionType, Counted, Phase, Reason, Status, Trial
 
 NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
 
@@ -18,6 +18,8 @@ HINTS = {
     Reason.ROLLED_BACK: "Change the spec to have another try, or go back for good: `mlplat deployments rollback {name}`.",
     Reason.CANARY: "`mlplat deployments promote {name}` skips the other steps, `mlplat deployments rollback {name}` ends it.",
     Reason.PAUSED: "It goes on when spec.paused is false.",
+    Reason.ROUTE_NOT_ACCEPTED: "It goes on by itself when each Gateway of spec.route.parentRefs is there and takes routes from this "
+    "namespace: `kubectl describe httproute {name}` shows what they say.",
     Reason.REFUSED: "The operator tries again every half a minute.",
 }
 """What can be done about a reason."""

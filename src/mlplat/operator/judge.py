@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mlplat.operator.spec import Canary, Counted, Fault
+from mlplat.operator.spec import Canary
+from mlplat.operator.status import Counted, Fault
 
 LEAST_SECONDS = 0.001
 """A mean latency that is less above the other's is never too much: so little is noise."""

@@ -3,6 +3,8 @@
 import prometheus_client
 from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, generate_latest
 
+from mlplat.operator.status import ConditionType, Fault, Phase, Status
+
 
 class OperatorMetrics:
     """Counters of one operator."""
@@ -40,13 +42,49 @@ class OperatorMetrics:
             registry=self._registry,
         )
 
+        self.weight = Gauge(
+            "mlplat_operator_canary_weight",
+            "Percent of the requests that the candidate of a canary is to get, while there is one.",
+            ("namespace", "name", "phase"),
+            registry=self._registry,
+        )
+        self.promotions = prometheus_client.Counter(
+            "mlplat_operator_promotions", "Candidates of canaries that were to take over.", registry=self._registry
+        )
+        self.rollbacks = prometheus_client.Counter(
+            "mlplat_operator_rollbacks", "Versions that were given up, by reason.", ("reason",), registry=self._registry
+        )
+        for fault in Fault:
+            self.rollbacks.labels(fault.value)
+
+    def tell(self, namespace: str, name: str, before: Status, now: Status) -> None:
+        """Tell of a ModelDeployment what its status tells, and count what was decided.
+
+        Args:
+            namespace: of it.
+            name: of it.
+            before: its status at the last look.
+            now: its status.
+        """
+        conditions = {condition.type: condition.status for condition in now.conditions}
+        self.ready.labels(namespace, name).set(conditions.get(ConditionType.READY) == "True")
+        self.weight.remove_by_labels({"namespace": namespace, "name": name})
+        if now.canary is not None:
+            self.weight.labels(namespace, name, now.canary.phase.value).set(now.canary.weight)
+        if _promotes(now) and not _promotes(before):
+            self.promotions.inc()
+        if now.rollback is not None and now.rollback != before.rollback:
+            self.rollbacks.labels(now.rollback.reason.value).inc()
+
     def forget(self, namespace: str, name: str) -> None:
         """Tell no more of a ModelDeployment that is gone."""
-        try:
-            self.ready.remove(namespace, name)
-        except KeyError:
-            return
+        for gauge in (self.ready, self.weight):
+            gauge.remove_by_labels({"namespace": namespace, "name": name})
 
     def exposition(self) -> bytes:
         """All of them in the Prometheus text format."""
         return generate_latest(self._registry)
+
+
+def _promotes(status: Status) -> bool:
+    return status.canary is not None and status.canary.phase == Phase.PROMOTING

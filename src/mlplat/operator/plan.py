@@ -15,14 +15,10 @@ from mlplat.operator.canary import Course, leave
 from mlplat.operator.children import Children, Manifest, Owner, effective, is_applied, key_of
 from mlplat.operator.judge import Figures
 from mlplat.operator.rollout import Rollout, read_rollout, served_by
-from mlplat.operator.spec import Fault, Phase, Reason, Spec
+from mlplat.operator.spec import Spec
+from mlplat.operator.status import Fault, Phase, Reason
 from mlplat.operator.telling import Telling, because
 from mlplat.operator.view import Found, Lookup, Missing, Plan, Resource, Seen, Unasked, Unknown
-
-NO_GATEWAY_API = (
-    "spec.route has no effect: this cluster has no HTTPRoutes. Install the Gateway API, or leave spec.route out; "
-    "a canary's weights are shares of pods meanwhile."
-)
 
 TAKEN_SECONDS = 30.0
 """After so long it is looked whether a name that was someone else's has become free; nobody tells."""
@@ -63,8 +59,7 @@ def plan(
         return telling.stalled(Reason.NAME_TAKEN, message, again=TAKEN_SECONDS)
     if spec.paused:
         return telling.paused()
-    if spec.route is not None and not seen.routable:
-        telling.unrouted = NO_GATEWAY_API
+    telling.follow_route(spec, seen.children.get(("HTTPRoute", resource.owner.name)), routable=seen.routable)
     children = Children(resource.owner, spec, base)
     roll = _Roll(resource.owner, spec, children, seen, rollout, telling, figures, held)
     there = telling.status.target_version

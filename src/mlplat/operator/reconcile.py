@@ -24,7 +24,8 @@ from mlplat.operator.ownership import removal
 from mlplat.operator.plan import plan, refused
 from mlplat.operator.rollout import read_rollout
 from mlplat.operator.scrape import Scraper
-from mlplat.operator.spec import Phase, Reason, Spec, Status
+from mlplat.operator.spec import Spec
+from mlplat.operator.status import Phase, Reason, Status
 from mlplat.operator.turns import Turns
 from mlplat.operator.versions import VersionBook, Wish
 from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen, Unknown
@@ -244,8 +245,7 @@ class Reconciler:
                 "decided", namespace=owner.namespace, name=owner.name, reason=event.reason, message=event.message
             )
             await self._cluster.tell(owner, event)
-        ready = any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)
-        self._metrics.ready.labels(owner.namespace, owner.name).set(ready)
+        self._metrics.tell(owner.namespace, owner.name, resource.status, status)
 
 
 def owner_key(child: Manifest) -> Key | None:

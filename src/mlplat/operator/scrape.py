@@ -18,7 +18,7 @@ from mlplat import logs
 from mlplat.operator.children import CANDIDATE, STABLE, TRACK_LABEL, Manifest, Owner
 from mlplat.operator.informer import Key
 from mlplat.operator.judge import Figures, Predictions, Side
-from mlplat.operator.spec import Trial
+from mlplat.operator.status import Trial
 
 SECONDS = 2.0
 """Between two looks at the pods of a canary."""

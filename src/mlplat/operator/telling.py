@@ -6,8 +6,18 @@ from typing import Any
 from mlplat.operator.children import Manifest
 from mlplat.operator.conditions import conditions
 from mlplat.operator.rollout import Rollout
-from mlplat.operator.spec import Fault, Reason, Rollback, Spec, Status, Trial
+from mlplat.operator.route import hindrance
+from mlplat.operator.spec import Spec
+from mlplat.operator.status import Fault, Reason, Rollback, Status, Trial, Unrouted
 from mlplat.operator.view import Event, Plan, Resource
+
+NO_GATEWAY_API = (
+    "spec.route has no effect: this cluster has no HTTPRoutes. Install the Gateway API, or leave spec.route out; "
+    "a canary's weights are shares of pods meanwhile."
+)
+
+UNROUTED_SECONDS = 10
+"""So long a Gateway may take to accept an HTTPRoute before it is told that it did not."""
 
 
 class Telling:
@@ -20,6 +30,8 @@ class Telling:
 
     Attributes:
         status: as far as it is known.
+        obstacle: why requests cannot come by the HTTPRoute, if that is to be told.
+        rerouted: they come by it again.
     """
 
     def __init__(self, resource: Resource, now: datetime, status: Status | None = None) -> None:
@@ -27,7 +39,8 @@ class Telling:
         self._events: list[Event] = []
         self.now = now
         self.status = resource.status if status is None else status
-        self.unrouted = ""
+        self.obstacle: tuple[Reason, str] | None = None
+        self.rerouted = False
 
     def set(self, **changes: Any) -> None:
         """Change the status."""
@@ -80,6 +93,25 @@ class Telling:
         )
         self.tell("Served", f"{rollout.version} is served by {pods(rollout.ready)}.")
 
+    def follow_route(self, spec: Spec, route: Manifest | None, *, routable: bool) -> None:
+        """Note whether requests come by the HTTPRoute.
+
+        Args:
+            spec: that may ask for one.
+            route: as it is; None if it is to be made.
+            routable: the cluster knows HTTPRoutes.
+        """
+        before = self.status.unrouted
+        why = hindrance(route) if spec.route is not None and route is not None and routable else ""
+        since = self.now if before is None else before.since
+        self.set(unrouted=Unrouted(message=why, since=since) if why else None)
+        self.rerouted = before is not None and not why
+        if spec.route is not None and not routable:
+            self.obstacle = (Reason.NO_GATEWAY_API, NO_GATEWAY_API)
+        elif why and self._unrouted_for(since) >= UNROUTED_SECONDS:
+            told = f"No requests come by the HTTPRoute {self._resource.owner.name}: {why}."
+            self.obstacle = (Reason.ROUTE_NOT_ACCEPTED, told)
+
     def aim(self, target: str, wish: str) -> None:
         """Note what is asked for now."""
         before = self.status.target_version
@@ -107,8 +139,9 @@ class Telling:
         message = f"{version} is served by {pods(rollout.ready)}."
         if self.status.canary is not None:
             message = f"{message} {self.status.canary.message}"
-        if self.unrouted:
-            return self.stalled(Reason.NO_GATEWAY_API, f"{message} {self.unrouted}", children, **more)
+        if self.obstacle is not None:
+            reason, why = self.obstacle
+            return self.stalled(reason, f"{message} {why}", children, **more)
         leaving = self.status.canary is not None
         reason = Reason.CANARY if leaving else Reason.READY
         return self.plan(children, ready=True, reconciling=leaving, reason=reason, message=message, **more)
@@ -151,20 +184,22 @@ class Telling:
         self.set(canary=trial)
         serves = self.status.ready_replicas > 0
         none_ready = "" if serves else f"No pod beside which {trial.version} is tried is ready."
+        reason, why = self.obstacle or (Reason.CANARY, "")
+        if why:
+            self._tell_once(reason, why)
         return self.plan(
             children,
-            ready=serves and not self.unrouted,
+            ready=serves and not why,
             reconciling=True,
-            stalled=stalled,
-            reason=Reason.CANARY,
-            message=" ".join(filter(None, (trial.message, none_ready, self.unrouted))),
+            stalled=stalled or bool(why),
+            reason=reason,
+            message=" ".join(filter(None, (trial.message, none_ready, why))),
             **more,
         )
 
     def stalled(self, reason: Reason, message: str, children: tuple[Manifest, ...] | None = None, **more: Any) -> Plan:
         """It does not get there by itself."""
-        if all(condition.reason != reason for condition in self.status.conditions):
-            self.tell(reason, message, warning=True)
+        self._tell_once(reason, message)
         return self.plan(children, stalled=True, reason=reason, message=message, **more)
 
     def waiting(self, reason: Reason, message: str) -> Plan:
@@ -194,6 +229,10 @@ class Telling:
         again: float | None = None,
     ) -> Plan:
         """What was decided, with the conditions that say so."""
+        unrouted = self.status.unrouted
+        if unrouted is not None and self.obstacle is None:
+            left = UNROUTED_SECONDS - self._unrouted_for(unrouted.since)
+            again = left if again is None else min(left, again)
         generation = self._resource.generation
         told = conditions(
             self.status.conditions,
@@ -207,6 +246,14 @@ class Telling:
         )
         self.set(conditions=told, observed_generation=generation)
         return Plan(self.status, children, unwanted, tuple(self._events), again)
+
+    def _tell_once(self, reason: Reason, message: str) -> None:
+        """Note why it does not go on, unless that was the reason before."""
+        if all(condition.reason != reason for condition in self.status.conditions):
+            self.tell(reason, message, warning=True)
+
+    def _unrouted_for(self, since: datetime) -> float:
+        return (self.now - since).total_seconds()
 
 
 def because(rollout: Rollout | None) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from mlplat import logs
 from mlplat.errors import MlplatError, NotFoundError
-from mlplat.operator.spec import Reason, Spec
+from mlplat.operator.spec import Spec
+from mlplat.operator.status import Reason
 from mlplat.operator.view import Found, Lookup, Missing, Unasked, Unknown
 from mlplat.store import Store
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlplat.operator.children import Manifest, Owner
-from mlplat.operator.spec import Reason, Status
+from mlplat.operator.status import Reason, Status
 
 
 @dataclass(frozen=True)

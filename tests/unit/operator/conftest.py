@@ -11,7 +11,7 @@ from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
 from mlplat.operator.children import Manifest, Owner, is_applied, key_of
 from mlplat.operator.judge import Figures
 from mlplat.operator.plan import plan
-from mlplat.operator.spec import Condition, ConditionType, Status
+from mlplat.operator.status import Condition, ConditionType, Status
 from mlplat.operator.view import Found, Lookup, Plan, Resource, Seen
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -100,6 +100,31 @@ def owner() -> Owner:
     return Owner("ml", "iris", "uid-1")
 
 
+def parent(reference: Manifest, generation: int, **conditions: str) -> Manifest:
+    """What a controller says of an HTTPRoute for one of its Gateways: each condition's status, or the reason why it is not."""
+    return {
+        "parentRef": reference,
+        "controllerName": "example.com/gateways",
+        "conditions": [
+            {
+                "type": kind,
+                "status": said if said == "True" else "False",
+                "reason": said,
+                "message": "So it is.",
+                "observedGeneration": generation,
+            }
+            for kind, said in conditions.items()
+        ],
+    }
+
+
+def accepted(route: Manifest) -> Manifest:
+    """The status of an HTTPRoute that each of its Gateways takes."""
+    generation = route["metadata"]["generation"]
+    parents = [parent(each, generation, Accepted="True", ResolvedRefs="True") for each in route["spec"]["parentRefs"]]
+    return {"parents": parents}
+
+
 class KilledError(Exception):
     """The operator is killed."""
 
@@ -123,6 +148,7 @@ class World:
         self.writes = 0
         self.fatal = 0
         self.trouble = ""
+        self.gateway: Callable[[Manifest], Manifest] = accepted
 
     def change(self, **spec: Any) -> None:
         """Write to the spec, as a person would."""
@@ -133,6 +159,9 @@ class World:
         """Plan once, and apply it."""
         self.now += timedelta(seconds=1)
         found = Found(str(self.spec.get("modelVersion"))) if lookup is None else lookup
+        for (kind, _), child in self.children.items():
+            if kind == "HTTPRoute":
+                child["status"] = self.gateway(child)
         resource = Resource(self.owner, self.generation, self.spec, self.status, self.promoted)
         seen = Seen(dict(self.children), foreign, self.trouble, self.routable)
         planned = plan(resource, seen, found, self.base, self.now, figures=self.figures, held=self.held)

@@ -10,11 +10,11 @@ from mlplat.operator.base import Base
 from mlplat.operator.canary import GOLDEN_SECONDS, SETTLE_SECONDS
 from mlplat.operator.children import Manifest, Owner
 from mlplat.operator.judge import Figures, Predictions, Side
-from mlplat.operator.plan import NO_GATEWAY_API
-from mlplat.operator.spec import ConditionType, Fault, Phase, Reason, Trial, back_token
+from mlplat.operator.status import ConditionType, Fault, Phase, Reason, Trial, back_token
+from mlplat.operator.telling import NO_GATEWAY_API, UNROUTED_SECONDS
 from mlplat.operator.view import Found, Missing
 
-from .conftest import KilledError, World
+from .conftest import KilledError, World, accepted, parent
 
 STEPS = [{"weight": 10, "pauseSeconds": 30}, {"weight": 50, "pauseSeconds": 30}]
 ROUTE = {"parentRefs": [{"name": "public", "namespace": "gateways"}]}
@@ -214,6 +214,18 @@ def test_while_nothing_is_decided_other_figures_are_told_only_now_and_then(trier
     assert trier.trial.counted.requests == 1002
 
 
+def nobody(_: Manifest) -> Manifest:
+    """The status of an HTTPRoute of which no controller knows."""
+    return {}
+
+
+def refused(route: Manifest) -> Manifest:
+    """The status of an HTTPRoute that its Gateway does not let in."""
+    generation = route["metadata"]["generation"]
+    said = {"Accepted": "NotAllowedByListeners", "ResolvedRefs": "True"}
+    return {"parents": [parent(each, generation, **said) for each in route["spec"]["parentRefs"]]}
+
+
 class TestWithARoute:
     def test_weights_are_of_requests_and_pods_as_many_as_those_need(self, routed: Trier) -> None:
         world = routed.world
@@ -267,6 +279,98 @@ class TestWithARoute:
         world.change(route=None, modelVersion="v1")
         routed.end()
         assert world.told == (True, False, False, Reason.READY)
+
+    def test_a_route_that_no_gateway_takes_is_told_once(self, routed: Trier) -> None:
+        world = routed.world
+        world.gateway = nobody
+        world.step()
+        assert world.told == (True, False, False, Reason.READY)  # it may be about to
+        again = world.step().again
+        assert again is not None
+        assert 0 < again < UNROUTED_SECONDS
+        world.now += timedelta(seconds=UNROUTED_SECONDS)
+        first, second = world.step(), world.step()
+        assert (first.status, second.again) == (second.status, None)
+        assert world.told == (False, False, True, Reason.ROUTE_NOT_ACCEPTED)
+        message = world.condition(ConditionType.READY).message
+        assert message == (
+            "v1 is served by 4 pods. No requests come by the HTTPRoute iris: "
+            "no controller has taken it for the Gateway gateways/public (is there one?)."
+        )
+        assert world.events.count("RouteNotAccepted") == 1
+        world.gateway = accepted
+        world.step()
+        assert world.told == (True, False, False, Reason.READY)
+        assert world.status.unrouted is None
+
+    def test_a_candidate_is_not_judged_while_no_request_can_come(self, routed: Trier) -> None:
+        world = routed.world
+        routed.begin()
+        world.gateway = refused
+        routed.end_pause()
+        assert (routed.trial.phase, routed.trial.step) == (Phase.TRYING, 0)
+        assert world.told == (True, True, False, Reason.CANARY)
+        world.now += timedelta(seconds=UNROUTED_SECONDS)
+        routed.tell()
+        world.step()
+        world.step()
+        assert world.told == (False, True, True, Reason.ROUTE_NOT_ACCEPTED)
+        assert "v2 is to get 10 % of the requests (step 1 of 2). It waits: no request comes" in routed.message
+        said = world.condition(ConditionType.READY).message
+        assert "the Gateway gateways/public does not take it (NotAllowedByListeners: So it is)." in said
+        assert world.events.count("RouteNotAccepted") == 1
+        world.gateway = accepted
+        routed.tell()
+        world.step()
+        assert (routed.trial.phase, routed.trial.step) == (Phase.TRYING, 0)  # its pause begins anew
+        assert routed.trial.since == world.now
+        assert world.told == (True, True, False, Reason.CANARY)
+        routed.end_pause()
+        assert routed.trial.step == 1
+
+    def test_a_candidate_that_no_request_reaches_is_given_up_after_the_deadline(self, routed: Trier) -> None:
+        world = routed.world
+        world.gateway = refused
+        world.now += timedelta(hours=1)
+        world.step()
+        routed.begin(progressDeadlineSeconds=120)  # which the hour before does not count for
+        assert routed.trial.phase == Phase.TRYING
+        world.now += timedelta(seconds=116)
+        world.step()
+        assert routed.trial.phase == Phase.TRYING
+        world.now += timedelta(seconds=5)
+        world.step()
+        assert world.status.rollback is not None
+        assert world.status.rollback.reason == Fault.CANARY_NOT_ROUTED
+        assert "No requests came by its HTTPRoute within 120 s: the Gateway" in world.status.rollback.message
+        assert (world.serves, routed.trial.phase) == ("v1", Phase.ENDING)
+
+    def test_it_may_be_promoted_by_hand_all_the_same(self, routed: Trier) -> None:
+        routed.world.gateway = refused
+        routed.begin()
+        routed.world.promoted = routed.trial.token
+        routed.world.step()
+        assert routed.trial.phase == Phase.PROMOTING
+
+    def test_a_pause_begins_when_the_gateway_has_taken_the_weights(self, routed: Trier) -> None:
+        world = routed.world
+        routed.begin()
+        before = accepted(world.children["HTTPRoute", "iris"])
+        world.gateway = lambda route: before if route["metadata"]["generation"] > 2 else accepted(route)
+        routed.end_pause()
+        world.step()
+        routed.let_try()
+        world.step()
+        assert (routed.trial.phase, routed.trial.step, routed.trial.weight) == (Phase.TRYING, 1, 50)
+        assert world.status.unrouted is not None
+        assert "has not looked at it since it was changed" in world.status.unrouted.message
+        routed.end_pause()
+        assert (routed.trial.phase, routed.trial.since == world.now) == (Phase.TRYING, False)
+        world.gateway = accepted
+        world.step()
+        assert (routed.trial.phase, routed.trial.since == world.now) == (Phase.TRYING, True)
+        routed.end_pause()
+        assert world.serves == "v2"
 
     def test_a_route_that_is_asked_for_no_more_is_removed(self, routed: Trier) -> None:
         routed.world.change(route=None)

@@ -6,7 +6,8 @@ import yaml
 from charts.crd import FILE, text
 
 from mlplat.operator.crd import RULES, definition
-from mlplat.operator.spec import Spec, Status
+from mlplat.operator.spec import Spec
+from mlplat.operator.status import Status
 
 
 def nodes(schema: dict[str, Any], path: str = "") -> list[tuple[str, dict[str, Any]]]:

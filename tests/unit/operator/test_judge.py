@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from mlplat.operator.judge import Figures, Judgement, Predictions, Side, agreement, clear_fault, counted, judge
-from mlplat.operator.spec import Canary, Fault
+from mlplat.operator.spec import Canary
+from mlplat.operator.status import Fault
 
 from .conftest import START
 

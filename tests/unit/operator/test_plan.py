@@ -9,7 +9,7 @@ import pytest
 from mlplat.operator.base import ENVIRONMENTS, MANIFESTS, Base, read_base
 from mlplat.operator.children import Owner
 from mlplat.operator.plan import TAKEN_SECONDS, plan, refused
-from mlplat.operator.spec import ConditionType, Reason, Status
+from mlplat.operator.status import ConditionType, Reason, Status
 from mlplat.operator.view import Found, Missing, Resource, Seen, Unasked, Unknown
 
 from .conftest import SERVING, START, World

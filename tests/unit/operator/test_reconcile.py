@@ -14,7 +14,7 @@ from mlplat.operator.informer import Informer
 from mlplat.operator.metrics import OperatorMetrics
 from mlplat.operator.reconcile import REFUSED_SECONDS, TOLERATED_FAILURES, Reconciler, wish_of
 from mlplat.operator.scrape import Scraper
-from mlplat.operator.spec import Reason
+from mlplat.operator.status import Reason
 from mlplat.operator.versions import VersionBook, Wish
 from mlplat.store import open_store
 

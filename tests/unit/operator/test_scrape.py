@@ -15,7 +15,7 @@ from mlplat.metrics import ServeMetrics
 from mlplat.operator.children import Manifest
 from mlplat.operator.judge import Figures
 from mlplat.operator.scrape import MOST_BYTES, Counts, Scraper, Told, Window, read_metrics, url_of
-from mlplat.operator.spec import Phase, Trial
+from mlplat.operator.status import Phase, Trial
 
 from .conftest import START
 

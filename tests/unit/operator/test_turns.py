@@ -14,7 +14,7 @@ from mlplat.operator.informer import Informer
 from mlplat.operator.metrics import OperatorMetrics
 from mlplat.operator.reconcile import Reconciler
 from mlplat.operator.scrape import Scraper
-from mlplat.operator.spec import Reason
+from mlplat.operator.status import Reason
 from mlplat.operator.turns import Turns
 from mlplat.operator.versions import VersionBook
 from mlplat.store import open_store

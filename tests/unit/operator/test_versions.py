@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from mlplat.operator.spec import Reason
+from mlplat.operator.status import Reason
 from mlplat.operator.versions import VersionBook, Wish
 from mlplat.operator.view import Found, Missing, Unasked, Unknown
 from mlplat.store import ObjectStore, open_store
