@@ -1,5 +1,7 @@
 """Reading one model, version or alias: from the catalogue, and what it lacks from the store."""
 
+from collections.abc import Callable
+
 from sqlalchemy import select
 
 from mlplat.errors import GoneError, NotFoundError
@@ -20,7 +22,7 @@ def encoded_model(service: Service, name: str) -> bytes:
     """A model as JSON. Raises NotFoundError."""
     with service.database.read() as connection:
         found = encoded.get_model(connection, name)
-    if found is None and indexing.find_model(service.database, service.store, name):
+    if found is None and _there(service, indexing.find_model, name):
         with service.database.read() as connection:
             found = encoded.get_model(connection, name)
     if found is None:
@@ -37,7 +39,7 @@ def encoded_version(service: Service, name: str, version_: str) -> bytes:
     """A version as JSON. Raises NotFoundError, saying which there are, or who deleted it."""
     with service.database.read() as connection:
         found = encoded.get_version(connection, name, version_)
-    if found is None and indexing.find_version(service.database, service.store, name, version_):
+    if found is None and _there(service, indexing.find_version, name, version_):
         with service.database.read() as connection:
             found = encoded.get_version(connection, name, version_)
     if found is None:
@@ -49,7 +51,7 @@ def alias(service: Service, name: str, alias_: str) -> AliasMove:
     """The last move of an alias. Raises NotFoundError, saying which there are."""
     with service.database.read() as connection:
         found = catalogue.get_alias(connection, name, alias_)
-    if found is None and indexing.find_alias(service.database, service.store, name, alias_):
+    if found is None and _there(service, indexing.find_alias, name, alias_):
         with service.database.read() as connection:
             found = catalogue.get_alias(connection, name, alias_)
     if found is None:
@@ -65,7 +67,8 @@ def no_model(name: str) -> NotFoundError:
 
 def no_version(service: Service, name: str, version_: str) -> NotFoundError:
     """The error for a version that does not exist."""
-    tombstone = service.store.tombstone(name, version_)
+    with service.looking():
+        tombstone = service.store.tombstone(name, version_)
     if tombstone is not None:
         return GoneError(tombstone.sentence(name))
     its = select(versions.c.version).join(models).where(models.c.name == name)
@@ -74,3 +77,8 @@ def no_version(service: Service, name: str, version_: str) -> NotFoundError:
     if not known:
         return NotFoundError(f"There is no model {name!r} with versions.")
     return NotFoundError(f"There is no version {version_!r} of {name!r}.", hint=f"It has {', '.join(known[::-1])}.")
+
+
+def _there(service: Service, find: Callable[..., bool], *names: str) -> bool:
+    with service.looking():
+        return find(service.database, service.store, *names)

@@ -1,13 +1,20 @@
 """What every route needs: the database, the store, the keys and the limits."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import BoundedSemaphore, Event
 
+from mlplat.errors import OverloadedError
 from mlplat.registry.access import KeyRing
 from mlplat.registry.database import Database
 from mlplat.registry.metrics import RegistryMetrics
 from mlplat.store import ObjectStore
+
+LOOKS = 20
+"""How many may look in the store at once for what the catalogue lacks: half of the threads, so that a store which hangs leaves
+the others to those who ask the database only."""
 
 
 @dataclass
@@ -40,3 +47,20 @@ class Service:
     metrics: RegistryMetrics
     prepared: Event = field(default_factory=Event)
     condition: Condition = field(default_factory=Condition)
+    _looks: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(LOOKS))
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """While the store is looked into for what the catalogue lacks.
+
+        Raises:
+            OverloadedError: if `LOOKS` others are at it.
+        """
+        if not self._looks.acquire(blocking=False):
+            raise OverloadedError(
+                f"The catalogue does not know it, and {LOOKS} others wait for the store to say more.", retry_after=2
+            )
+        try:
+            yield
+        finally:
+            self._looks.release()
