@@ -22,11 +22,12 @@ lint: .venv/.synced
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest tests/unit -n 2 --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest tests/docs tests/chart tests/contract -n 2
 
 # On a cluster: CLUSTER=... names the command that owns it, E2E_IMAGE=... an image that its nodes have already.
 e2e: .venv/.synced
-	$(BIN)/pytest tests/e2e -n 2 -m "not disruptive"
+	$(BIN)/pytest tests/e2e -n 2 --dist loadfile -m "not disruptive"
 	E2E_IMAGE=$${E2E_IMAGE:-localhost/ml-platform:e2e} $(BIN)/pytest tests/e2e -m disruptive
 
 # Upgrades, rollbacks and planned outages until SOAK_REQUESTS (100000) were asked, then 1,000 ModelDeployments. Nothing else
