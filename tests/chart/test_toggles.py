@@ -440,7 +440,7 @@ class TestMonitoring:
         assert alerts({}) == serving
         assert alerts(RETRAINING) == [*serving, "RetrainingFailed", "RetrainingLate"]
         operated = {"operator": {"enabled": True}, "serving": {"enabled": False}}
-        assert alerts(operated) == ["OperatorBlind", "ModelDeploymentNotReady"]
+        assert alerts(operated) == ["OperatorBlind", "OperatorAway", "ModelDeploymentNotReady"]
 
     def test_a_failed_retraining_alerts_until_one_succeeds_and_none_at_all_is_late(self, render: Render) -> None:
         """A Job whose second try succeeds has not failed; before the first success the schedule's own age counts."""

@@ -17,7 +17,7 @@ from mlplat.batch.chunks import Chunk, Misfit
 from mlplat.batch.inputs import Source
 from mlplat.bundle.features import listed
 from mlplat.errors import DataError
-from mlplat.recipes.streams import Counted, Unsplit
+from mlplat.objects.streams import Counted, Unsplit
 
 BLOCK = 1 << 20
 """Bytes that are parsed at once; no row can be longer."""

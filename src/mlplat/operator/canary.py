@@ -12,6 +12,9 @@ from mlplat.operator.status import Counted, Fault, Phase, Trial, Unrouted
 from mlplat.operator.telling import Telling, because, pods
 from mlplat.operator.view import Plan, Seen
 
+UNTAKEN_SECONDS = 600
+"""So long a candidate's pods are left while a Gateway has not taken the weights that give them no more requests."""
+
 SETTLE_SECONDS = 5
 """So long after a candidate's share of the requests is taken away its pods are left, for gateways and nodes to learn of it;
 after that the pods themselves drain."""
@@ -146,8 +149,10 @@ class Course:
         unrouted = self.telling.status.unrouted
         if unrouted is not None:
             return self._hindered(trial, unrouted)
-        if self.telling.rerouted:  # no requests came meanwhile
-            trial = self._at(trial, Phase.TRYING)
+        rerouted = self.telling.rerouted
+        if rerouted is not None:  # its pause begins when it has its share
+            without = 0.0 if rerouted.stale else self._unrouted_for(trial, rerouted)
+            trial = _with(self._at(trial, Phase.TRYING), unrouted_seconds=trial.unrouted_seconds + without)
         pause = self.rules.steps[self._number(trial)].pause_seconds
         if self._passed(trial) < pause:
             return self._waiting(trial, ""), None
@@ -171,17 +176,26 @@ class Course:
             return self._promoting(trial, found.note or "it is as good"), None
         passed = f" ({found.note})" if found.note else ""
         self.telling.tell("CanaryPassed", f"{trial.version} was good enough at {trial.weight} %{passed}.")
-        next_ = self._at(_with(trial, step=trial.step + 1, counted=None), Phase.STARTING)
+        next_ = self._at(_with(trial, step=trial.step + 1, unrouted_seconds=0.0, counted=None), Phase.STARTING)
         return _with(next_, message=f"{trial.version} was good enough at {trial.weight} %{passed}."), None
 
     def _hindered(self, trial: Trial, unrouted: Unrouted) -> tuple[Trial, Finding | None]:
-        """The trial while no request can come, so that there is nothing to judge; given up after the deadline."""
-        since = max(trial.since, unrouted.since)
+        """The trial while it does not get its share, so that there is nothing to judge.
+
+        It is given up when no request came for the deadline, all in all; it stays while a controller is away, as requests come
+        by what that said last.
+        """
+        if unrouted.stale:
+            return self._waiting(trial, unrouted.message), None
         fault = Finding(
-            Fault.CANARY_NOT_ROUTED, f"No requests came by its HTTPRoute within {self.deadline} s: {unrouted.message}."
+            Fault.CANARY_NOT_ROUTED, f"No requests came by its HTTPRoute for {self.deadline} s: {unrouted.message}."
         )
-        late = (self.telling.now - since).total_seconds() >= self.deadline
+        late = trial.unrouted_seconds + self._unrouted_for(trial, unrouted) >= self.deadline
         return self._waiting(trial, "no request comes by its HTTPRoute"), fault if late else None
+
+    def _unrouted_for(self, trial: Trial, unrouted: Unrouted) -> float:
+        """Seconds of this phase."""
+        return (self.telling.now - max(trial.since, unrouted.since)).total_seconds()
 
     def _promoting(self, trial: Trial, why: str) -> Trial:
         self.telling.tell("Promoting", f"{trial.version} takes over from {trial.stable}: {why}.")
@@ -289,7 +303,9 @@ def leave(owner: Owner, seen: Seen, telling: Telling) -> Leaving:
         telling.set(canary=_with(trial, phase=Phase.ENDING, weight=0, share=0.0, since=now, message=message))
         telling.tell("CanaryEnded", message.replace("its pods", "the candidate's pods"))
         return Leaving((), SETTLE_SECONDS)
-    waits = SETTLE_SECONDS - (now - trial.since).total_seconds()
+    unrouted = telling.status.unrouted
+    untaken = unrouted is not None and unrouted.stale  # a gateway may send requests to them yet
+    waits = (UNTAKEN_SECONDS if untaken else SETTLE_SECONDS) - (now - trial.since).total_seconds()
     return Leaving((), waits) if waits > 0 else Leaving(left, SETTLE_SECONDS)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from mlplat.operator.status import Condition, ConditionType, Reason
+from mlplat.operator.status import MOST_MESSAGE, Condition, ConditionType, Reason
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -46,7 +46,7 @@ def conditions(
                 type=kind,
                 status=status,
                 reason=reason,
-                message=message,
+                message=message[:MOST_MESSAGE],
                 last_transition_time=now if last is None or last.status != status else last.last_transition_time,
                 observed_generation=generation,
             )

@@ -3,7 +3,7 @@
 import prometheus_client
 from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, generate_latest
 
-from mlplat.operator.status import ConditionType, Fault, Phase, Status
+from mlplat.operator.status import ConditionType, Fault, Phase, Reason, Status
 
 
 class OperatorMetrics:
@@ -37,7 +37,7 @@ class OperatorMetrics:
         )
         self.ready = Gauge(
             "mlplat_operator_deployment_ready",
-            "1 for a ModelDeployment that is ready.",
+            "1 for a ModelDeployment that is ready; nothing of one that is paused.",
             ("namespace", "name"),
             registry=self._registry,
         )
@@ -66,8 +66,11 @@ class OperatorMetrics:
             before: its status at the last look.
             now: its status.
         """
-        conditions = {condition.type: condition.status for condition in now.conditions}
-        self.ready.labels(namespace, name).set(conditions.get(ConditionType.READY) == "True")
+        ready = next((each for each in now.conditions if each.type == ConditionType.READY), None)
+        if ready is not None and ready.reason == Reason.PAUSED:
+            self.ready.remove_by_labels({"namespace": namespace, "name": name})
+        else:
+            self.ready.labels(namespace, name).set(ready is not None and ready.status == "True")
         self.weight.remove_by_labels({"namespace": namespace, "name": name})
         if now.canary is not None:
             self.weight.labels(namespace, name, now.canary.phase.value).set(now.canary.weight)

@@ -83,7 +83,9 @@ def refused(resource: Resource, planned: Plan, message: str, now: datetime) -> P
     if before is not None and trial is not None and (before.begun, before.phase) == (trial.begun, trial.phase):
         status = status.model_copy(update={"canary": trial.model_copy(update={"since": before.since})})
     told = Telling(resource, now, status).stalled(Reason.REFUSED, message)
-    return replace(told, events=(*planned.events, *told.events))
+    untold = (Reason.ROUTE_NOT_ACCEPTED, Reason.NO_GATEWAY_API)  # nor are those conditions, and so at each try
+    decided = tuple(event for event in planned.events if event.reason not in untold)
+    return replace(told, events=(*decided, *told.events))
 
 
 @dataclass(frozen=True)

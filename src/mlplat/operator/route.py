@@ -5,40 +5,65 @@ Its status has an entry for each Gateway and controller that took it
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 MUST_HOLD = ("Accepted", "ResolvedRefs")
-"""Conditions without which no request comes: a Gateway takes the route, and finds what it leads to."""
+"""Conditions of which none may be false: a Gateway takes the route, and finds what it leads to."""
+
+MOST_SAID = 500
+"""Characters of what a controller says that are passed on."""
 
 Reference = Mapping[str, Any]
 
 
-def hindrance(route: Mapping[str, Any]) -> str:
-    """Why requests do not come by an HTTPRoute as it is now from each of its Gateways; "" if they do."""
+@dataclass(frozen=True)
+class Hindrance:
+    """Why requests do not come by an HTTPRoute as it is now.
+
+    Attributes:
+        message: what there is to say of a Gateway.
+        stale: it has taken an earlier state of the route, by which requests come on.
+    """
+
+    message: str
+    stale: bool = False
+
+
+def hindrance(route: Mapping[str, Any]) -> Hindrance | None:
+    """Why requests do not come by an HTTPRoute as it is now from each of its Gateways; None if they do."""
     namespace, generation = route["metadata"]["namespace"], route["metadata"].get("generation", 0)
     entries = route.get("status", {}).get("parents", ())
+    behind = None
     for reference in route["spec"].get("parentRefs", ()):
         wanted = _identity(reference, namespace)
         mine = [each for each in entries if _identity(each["parentRef"], namespace) == wanted]
         found = [_refusal(each.get("conditions", ()), generation) for each in mine]
         if not found:
-            return f"no controller has taken it for {_shown(wanted)} (is there one?)"
-        if all(found):
-            return f"{_shown(wanted)} {found[0]}"
-    return ""
+            return Hindrance(f"no controller has taken it for {_shown(wanted)} (is there one?)")
+        against = [each for each in found if each is not None]
+        if len(against) < len(found):
+            continue
+        least = min(against, key=lambda each: not each.stale)
+        about = Hindrance(f"{_shown(wanted)} {least.message}", least.stale)
+        if not about.stale:
+            return about
+        behind = about
+    return behind
 
 
-def _refusal(conditions: Sequence[Mapping[str, Any]], generation: int) -> str:
-    """What one controller has against it; "" if nothing."""
+def _refusal(conditions: Sequence[Mapping[str, Any]], generation: int) -> Hindrance | None:
+    """What one controller has against it; None if nothing."""
     said = {each["type"]: each for each in conditions}
-    for kind in MUST_HOLD:
-        condition = said.get(kind)
-        if condition is None or condition.get("observedGeneration", generation) < generation:
-            return "has not looked at it since it was changed"
+    for condition in (said[kind] for kind in MUST_HOLD if kind in said):
         if condition["status"] != "True":
-            why = " ".join(str(condition.get("message", "")).split()).rstrip(".")
-            return f"does not take it ({condition['reason']}{': ' + why if why else ''})"
-    return ""
+            why = " ".join(str(condition.get("message", "")).split())[:MOST_SAID].rstrip(".")
+            return Hindrance(f"does not take it ({condition['reason']}{': ' + why if why else ''})")
+    if MUST_HOLD[0] not in said:
+        return Hindrance("does not say whether it takes it")
+    if any(said[kind].get("observedGeneration", generation) < generation for kind in MUST_HOLD if kind in said):
+        return Hindrance("has not looked at it since it was changed", stale=True)
+    return None
 
 
 def _identity(reference: Reference, namespace: str) -> tuple[str, ...]:

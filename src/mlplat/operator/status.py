@@ -11,6 +11,9 @@ from pydantic import Field
 
 from mlplat.operator.spec import Part
 
+MOST_MESSAGE = 32768
+"""Characters in the message of a condition, as everywhere in Kubernetes."""
+
 
 class ConditionType(StrEnum):
     """Those that kstatus knows, so that `kubectl wait`, `helm --wait` and Flux understand them."""
@@ -56,7 +59,7 @@ class Condition(Part):
     reason: Reason
     """Why, in a word."""
 
-    message: str = Field(max_length=32768)
+    message: str = Field(max_length=MOST_MESSAGE)
     """Why, in a sentence."""
 
     last_transition_time: datetime
@@ -170,6 +173,9 @@ class Trial(Part):
     since: datetime
     """When this phase of this step began."""
 
+    unrouted_seconds: float = 0.0
+    """So long, in all, no request came by the HTTPRoute at this step, before it last did."""
+
     counted: Counted | None = None
     """What the pods counted."""
 
@@ -198,6 +204,9 @@ class Unrouted(Part):
 
     message: str
     """Why, as its Gateways say it."""
+
+    stale: bool = False
+    """They come as its Gateways knew it before it was changed."""
 
     since: datetime
     """Since when."""

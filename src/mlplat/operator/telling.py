@@ -31,7 +31,7 @@ class Telling:
     Attributes:
         status: as far as it is known.
         obstacle: why requests cannot come by the HTTPRoute, if that is to be told.
-        rerouted: they come by it again.
+        rerouted: why they did not come by it until now, if they do again.
     """
 
     def __init__(self, resource: Resource, now: datetime, status: Status | None = None) -> None:
@@ -40,7 +40,8 @@ class Telling:
         self.now = now
         self.status = resource.status if status is None else status
         self.obstacle: tuple[Reason, str] | None = None
-        self.rerouted = False
+        self.rerouted: Unrouted | None = None
+        self._look: float | None = None
 
     def set(self, **changes: Any) -> None:
         """Change the status."""
@@ -102,14 +103,24 @@ class Telling:
             routable: the cluster knows HTTPRoutes.
         """
         before = self.status.unrouted
-        why = hindrance(route) if spec.route is not None and route is not None and routable else ""
-        since = self.now if before is None else before.since
-        self.set(unrouted=Unrouted(message=why, since=since) if why else None)
-        self.rerouted = before is not None and not why
+        found = hindrance(route) if spec.route is not None and route is not None and routable else None
         if spec.route is not None and not routable:
             self.obstacle = (Reason.NO_GATEWAY_API, NO_GATEWAY_API)
-        elif why and self._unrouted_for(since) >= UNROUTED_SECONDS:
-            told = f"No requests come by the HTTPRoute {self._resource.owner.name}: {why}."
+        if found is None:
+            self.rerouted = before
+            self.set(unrouted=None)
+            return
+        paused = any(condition.reason == Reason.PAUSED for condition in self.status.conditions)
+        lasts = before is not None and before.stale == found.stale and not paused
+        since = before.since if before is not None and lasts else self.now
+        self.set(unrouted=Unrouted(message=found.message, stale=found.stale, since=since))
+        left = UNROUTED_SECONDS - (self.now - since).total_seconds()
+        if found.stale:
+            return
+        if left > 0:
+            self._look = max(left, 1.0)
+        else:
+            told = f"Requests do not come by the HTTPRoute {self._resource.owner.name} as they should: {found.message}."
             self.obstacle = (Reason.ROUTE_NOT_ACCEPTED, told)
 
     def aim(self, target: str, wish: str) -> None:
@@ -229,10 +240,8 @@ class Telling:
         again: float | None = None,
     ) -> Plan:
         """What was decided, with the conditions that say so."""
-        unrouted = self.status.unrouted
-        if unrouted is not None and self.obstacle is None:
-            left = UNROUTED_SECONDS - self._unrouted_for(unrouted.since)
-            again = left if again is None else min(left, again)
+        if self._look is not None:
+            again = self._look if again is None else min(self._look, again)
         generation = self._resource.generation
         told = conditions(
             self.status.conditions,
@@ -251,9 +260,6 @@ class Telling:
         """Note why it does not go on, unless that was the reason before."""
         if all(condition.reason != reason for condition in self.status.conditions):
             self.tell(reason, message, warning=True)
-
-    def _unrouted_for(self, since: datetime) -> float:
-        return (self.now - since).total_seconds()
 
 
 def because(rollout: Rollout | None) -> str:

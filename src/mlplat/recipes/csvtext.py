@@ -14,7 +14,7 @@ import pyarrow.csv as pacsv
 
 from mlplat.bundle.features import listed
 from mlplat.errors import DataError
-from mlplat.recipes.streams import Unsplit
+from mlplat.objects.streams import Unsplit
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")

@@ -294,7 +294,7 @@ class TestWithARoute:
         assert world.told == (False, False, True, Reason.ROUTE_NOT_ACCEPTED)
         message = world.condition(ConditionType.READY).message
         assert message == (
-            "v1 is served by 4 pods. No requests come by the HTTPRoute iris: "
+            "v1 is served by 4 pods. Requests do not come by the HTTPRoute iris as they should: "
             "no controller has taken it for the Gateway gateways/public (is there one?)."
         )
         assert world.events.count("RouteNotAccepted") == 1
@@ -342,8 +342,75 @@ class TestWithARoute:
         world.step()
         assert world.status.rollback is not None
         assert world.status.rollback.reason == Fault.CANARY_NOT_ROUTED
-        assert "No requests came by its HTTPRoute within 120 s: the Gateway" in world.status.rollback.message
+        assert "No requests came by its HTTPRoute for 120 s: the Gateway" in world.status.rollback.message
         assert (world.serves, routed.trial.phase) == ("v1", Phase.ENDING)
+
+    def test_while_it_is_paused_it_is_not_looked_at(self, routed: Trier) -> None:
+        """Nor does that time count."""
+        world = routed.world
+        world.gateway = refused
+        routed.begin(progressDeadlineSeconds=120)
+        world.change(paused=True)
+        world.now += timedelta(hours=1)
+        assert world.step().again is None
+        world.change(paused=False)
+        world.step()
+        assert world.status.rollback is None
+        world.now += timedelta(seconds=120)
+        world.step()
+        assert world.status.rollback is not None
+
+    def test_a_route_that_comes_and_goes_does_not_last_for_ever(self, routed: Trier) -> None:
+        world = routed.world
+        routed.begin(progressDeadlineSeconds=120)
+        turns = 0
+        while world.status.rollback is None:
+            turns += 1
+            assert turns < 20
+            for world.gateway in (refused, accepted):
+                world.step()
+                world.now += timedelta(seconds=14)
+        assert world.status.rollback.reason == Fault.CANARY_NOT_ROUTED
+        assert turns == 9
+
+    def test_a_message_may_be_as_long_as_kubernetes_lets_it_be(self, routed: Trier) -> None:
+        world = routed.world
+
+        def talking(route: Manifest) -> Manifest:
+            said = refused(route)
+            said["parents"][0]["conditions"][0]["message"] = "x" * 32768
+            return said
+
+        world.gateway = talking
+        world.step()
+        world.now += timedelta(seconds=UNROUTED_SECONDS)
+        world.step()
+        assert world.told == (False, False, True, Reason.ROUTE_NOT_ACCEPTED)
+
+    def test_while_its_controller_is_away_nothing_is_given_up_and_no_pods_leave(self, routed: Trier) -> None:
+        world = routed.world
+        routed.begin(progressDeadlineSeconds=120)
+        before = accepted(world.children["HTTPRoute", "iris"])
+        world.gateway = lambda _: before
+        routed.end_pause()
+        routed.let_try()
+        world.step()
+        assert (routed.trial.phase, routed.trial.step) == (Phase.TRYING, 1)
+        world.now += timedelta(hours=1)
+        world.step()
+        world.step()
+        assert world.told == (True, True, False, Reason.CANARY)
+        assert "It waits: the Gateway gateways/public has not looked at it" in routed.message
+        world.change(modelVersion="v1")
+        world.step()
+        world.now += timedelta(seconds=SETTLE_SECONDS)
+        world.step()
+        world.step()
+        assert ("Deployment", "iris-candidate") in world.children
+        world.gateway = accepted
+        world.step()
+        world.step()
+        assert ("Deployment", "iris-candidate") not in world.children
 
     def test_it_may_be_promoted_by_hand_all_the_same(self, routed: Trier) -> None:
         routed.world.gateway = refused

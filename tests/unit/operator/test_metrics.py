@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -34,14 +34,23 @@ def told(metrics: OperatorMetrics, name: str) -> dict[str, float]:
     return {labels: float(value) for labels, value in found}
 
 
+def with_ready(status: Literal["True", "False"], reason: Reason) -> Status:
+    told = Condition(type=ConditionType.READY, status=status, reason=reason, message="", last_transition_time=NOW)
+    return Status(conditions=[told])
+
+
 def test_whether_it_is_ready(metrics: OperatorMetrics) -> None:
-    ready = Condition(
-        type=ConditionType.READY, status="True", reason=Reason.READY, message="", last_transition_time=NOW
-    )
-    metrics.tell("ml", "iris", Status(), Status(conditions=[ready]))
+    metrics.tell("ml", "iris", Status(), with_ready("True", Reason.READY))
     metrics.tell("ml", "churn", Status(), Status())
     expected = {'{name="iris",namespace="ml"}': 1.0, '{name="churn",namespace="ml"}': 0.0}
     assert told(metrics, "deployment_ready") == expected
+
+
+def test_of_one_that_is_paused_it_is_not_told_whether_it_is_ready(metrics: OperatorMetrics) -> None:
+    before, paused = with_ready("False", Reason.ROLLING_OUT), with_ready("False", Reason.PAUSED)
+    metrics.tell("ml", "iris", Status(), before)
+    metrics.tell("ml", "iris", before, paused)
+    assert told(metrics, "deployment_ready") == {}
 
 
 def test_a_canary_has_one_weight_and_one_phase(metrics: OperatorMetrics) -> None:

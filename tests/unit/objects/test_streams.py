@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplat.recipes.streams import Counted, Unsplit
+from mlplat.objects.streams import Counted, Unsplit
 
 SIZES = st.lists(st.integers(2, 7), min_size=1, max_size=5)
 
