@@ -484,13 +484,13 @@ class TestMonitoring:
         metrics = OperatorMetrics()
         metrics.failing.labels("Deployment").set(1)
         metrics.tell("ml", "iris", Status(), Status())
-        told = dict(re.findall(r"^(mlplat_\w+){(.*?)}", metrics.exposition().decode(), re.MULTILINE))
+        told = dict(re.findall(r"^(mlplat_\w+)(?:{(.*?)})? ", metrics.exposition().decode(), re.MULTILINE))
         values = {"operator": {"enabled": True}, "serving": {"enabled": False}}
         rules = one(render(values | {"monitoring": {"prometheusRule": {"enabled": True}}}), "PrometheusRule")
         for rule in rules["spec"]["groups"][0]["rules"]:
-            [(labels, name)] = re.findall(r"^max by \(([a-z_, ]+)\) \((\w+){", rule["expr"])
+            [(labels, name)] = re.findall(r"^(?:max by \(([a-z_, ]+)\) |absent)\((\w+){", rule["expr"])
             given = {re.sub("^namespace$", "exported_namespace", each) for each in re.findall(r'(\w+)="', told[name])}
-            assert set(labels.split(", ")) <= given
+            assert set(filter(None, labels.split(", "))) <= given
             assert 'namespace="models",pod=~"ml-platform-operator-[a-z0-9]+-[a-z0-9]{5}"' in rule["expr"]
 
     def test_alerts_and_dashboard_select_predictions_by_labels_that_exist(self, render: Render) -> None:
