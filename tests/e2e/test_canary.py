@@ -194,8 +194,9 @@ def test_one_whose_route_no_gateway_takes_stays_at_its_step_until_one_does(platf
     host = f"lost.{platform.namespace.name}.test"
     platform.apply("lost", strategy=canary((50, 2)), route={"parentRefs": [{"name": "late"}], "hostnames": [host]})
     nobody = f"for the Gateway {platform.namespace.name}/late (is there one?)"
-    assert f"v1 is served by 1 pod. No requests come by the HTTPRoute lost: no controller has taken it {nobody}." in (
-        platform.await_reason("lost", "RouteNotAccepted")
+    assert (
+        f"v1 is served by 1 pod. Requests do not come by the HTTPRoute lost as they should: no controller has taken it {nobody}."
+        in (platform.await_reason("lost", "RouteNotAccepted"))
     )
     platform.patch("lost", modelVersion="v2")
     begun = await_phase(platform, "lost", "Trying")["begun"]
