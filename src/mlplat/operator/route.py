@@ -55,13 +55,14 @@ def hindrance(route: Mapping[str, Any]) -> Hindrance | None:
 def _refusal(conditions: Sequence[Mapping[str, Any]], generation: int) -> Hindrance | None:
     """What one controller has against it; None if nothing."""
     said = {each["type"]: each for each in conditions}
-    for condition in (said[kind] for kind in MUST_HOLD if kind in said):
+    must_hold = [said[kind] for kind in MUST_HOLD if kind in said]
+    for condition in must_hold:
         if condition["status"] != "True":
             why = " ".join(str(condition.get("message", "")).split())[:MOST_SAID].rstrip(".")
             return Hindrance(f"does not take it ({condition['reason']}{': ' + why if why else ''})")
     if MUST_HOLD[0] not in said:
         return Hindrance("does not say whether it takes it")
-    if any(said[kind].get("observedGeneration", generation) < generation for kind in MUST_HOLD if kind in said):
+    if any(condition.get("observedGeneration", generation) < generation for condition in must_hold):
         return Hindrance("has not looked at it since it was changed", stale=True)
     return None
 

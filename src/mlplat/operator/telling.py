@@ -114,9 +114,9 @@ class Telling:
         lasts = before is not None and before.stale == found.stale and not paused
         since = before.since if before is not None and lasts else self.now
         self.set(unrouted=Unrouted(message=found.message, stale=found.stale, since=since))
-        left = UNROUTED_SECONDS - (self.now - since).total_seconds()
         if found.stale:
             return
+        left = UNROUTED_SECONDS - (self.now - since).total_seconds()
         if left > 0:
             self._look = max(left, 1.0)
         else:

@@ -57,7 +57,7 @@ def patch_model(
         NotFoundError: if there is no such model.
         RequestError: 412, if it has other tags.
     """
-    lookup.model(service, name)
+    lookup.encoded_model(service, name)
     given = asked.model_dump(include=asked.model_fields_set)
     with service.database.write() as connection:
         model_id = _locked(connection, name)
@@ -159,7 +159,7 @@ def patch_version(
     seen: Mapping[str, str] | None = None,
 ) -> None:
     """Change the tags of a version; for `seen`, and what is raised, see `patch_model`."""
-    lookup.version(service, model, version)
+    lookup.encoded_version(service, model, version)
     if "tags" in asked.model_fields_set:
         with service.database.write() as connection:
             model_id = _locked(connection, model)
