@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.unit.serve.conftest import poll
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 FLOWER = {"features": [5.1, 3.5, 1.4, 0.2]}
@@ -97,8 +98,14 @@ def test_an_access_log_names_trace_protocol_and_status(
         'mlplat_requests_total{protocol="plain",status="200",version="v1"} 2.0',
         'mlplat_requests_total{protocol="plain",status="422",version="v1"} 1.0',
     ]
-    running.server._access_log.flush()
-    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if '"event":"request"' in line]
+    lines: list[dict[str, Any]] = []
+
+    def three_lines() -> bool:
+        written = capfd.readouterr().err.splitlines()
+        lines.extend(json.loads(line) for line in written if '"event":"request"' in line)
+        return len(lines) >= 3
+
+    poll(three_lines, "three lines are written")
     assert sorted((line["protocol"], line["status"], line["rows"]) for line in lines) == [
         ("plain", 200, 1),
         ("plain", 200, 1),
