@@ -33,6 +33,9 @@ PAUSE_AFTER_FAILURE_SECONDS = 0.02
 
 LONGEST_NAP_SECONDS = 0.5
 
+LOOKUP_SECONDS = 60.0
+"""A host must have an address within this time."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -188,6 +191,7 @@ class Load:
     async def run(self, progress: Callable[[Result], None] | None = None) -> Result:
         """Ask until `stop`, or until the shape's time or number of requests is over."""
         shape, result = self._shape, self.result
+        self._address = await look_up(*self._address)
         result.started = self._last_answer = time.time()
         clients = shape.keep_alive + shape.fresh
         interval = clients / shape.rate if shape.rate else 0.0
@@ -308,6 +312,24 @@ class Client:
             self._streams = None
 
 
+async def look_up(host: str, port: int) -> tuple[str, int]:
+    """The address of a host, asked for once: a busy cluster's DNS loses packets, and a resolver takes 5 s to ask again.
+
+    Raises:
+        TimeoutError: if there is none within `LOOKUP_SECONDS`.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(LOOKUP_SECONDS):
+        while True:
+            try:
+                found = await loop.getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_STREAM)
+            except socket.gaierror:
+                await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
+            else:
+                address, number = found[0][4][:2]
+                return str(address), int(number)
+
+
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bool, bytes]:
     """Status, whether the server closes the connection, and body.
 
@@ -345,8 +367,6 @@ def kind_of(error: Exception, client: Client) -> str:
             return "connect timeout" if client.connecting else "timeout"
         case ConnectionResetError() | BrokenPipeError():
             return "reset"
-        case socket.gaierror():
-            return "name"
     return "unreachable"
 
 
