@@ -75,6 +75,7 @@ def test_upgrade_and_rollback_fail_no_request_behind_a_router(release: Release, 
     hosts = {"ingress": f"ingress.{release.namespace.name}.test", "route": f"route.{release.namespace.name}.test"}
     settings = {
         "serving.replicas": "2",
+        "serving.settings.drainSeconds": "20",  # the chart's own: a router has to notice that a pod leaves
         "serving.ingress.enabled": "true",
         "serving.ingress.hosts[0]": hosts["ingress"],
         "serving.httpRoute.enabled": "true",
