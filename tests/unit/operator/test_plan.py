@@ -336,6 +336,17 @@ def test_what_is_the_operators_own_to_say_is_refused(world: World, spec: dict[st
     assert world.condition(ConditionType.READY).message == f"{said} is the operator's own to say."
 
 
+@pytest.mark.parametrize(("most", "stalled"), [(1, True), (2, True), (3, False)])
+def test_an_autoscaler_may_not_have_more_pods_than_its_spec_says(world: World, most: int, stalled: bool) -> None:
+    """At least three are the environment's."""
+    world.spec |= {"environment": "production", "autoscaling": {"maxReplicas": most}}
+    world.step()
+    ready = world.condition(ConditionType.READY)
+    assert (ready.reason == Reason.INVALID_SPEC) == stalled
+    assert (f"minReplicas, 3, is above maxReplicas, {most}" in ready.message) == stalled
+    assert bool(world.children) != stalled
+
+
 def test_what_is_others_to_say_is_taken(world: World, owner: Owner) -> None:
     world.change(
         env=[{"name": "LOG_LEVEL", "value": "debug"}],
