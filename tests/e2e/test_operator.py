@@ -429,8 +429,10 @@ def test_explain_says_what_is_waited_for(release: Release, definition: None, clu
         "early": "There is no version 'v9' of 'iris'",
     }
     try:
-        operators.start()
         mine.apply("imageless")
+        assert mine.get("imageless")["status"]["observedGeneration"] == 0  # nobody takes it for done
+        assert "The operator has not looked at imageless" in mine.mlplat("explain", "imageless")
+        operators.start()
         mine.apply("placeless", nodeSelector={"disk": "none"})
         mine.apply("greedy", resources={"requests": {"cpu": "2", "memory": "16Mi"}})
         mine.apply("early", modelVersion="v9")
