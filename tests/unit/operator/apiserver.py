@@ -18,7 +18,8 @@ class ApiServer:
     Attributes:
         items: what there is, by the plural of its kind; all of one namespace.
         watches: what the next watches of a kind answer before they end; later ones stay open and tell nothing.
-        refusals: status and message for the requests that have a piece of a path, or a method and that piece.
+        refusals: status and message for the requests that have a piece of a path, or a method and that piece; for the status 0
+            the connection is cut.
         lapses: so for the next requests only, one after the other, also by a piece of a query.
         reads: path and query of each list and watch.
         writes: what was written last, by method and path.
@@ -78,13 +79,15 @@ class ApiServer:
             self.writes[asked] = written
         else:
             self.reads.append(request.path)
-        code, message = next((refusal for piece, refusal in self.refusals.items() if piece in asked), (200, ""))
-        lapse = next((lapses for piece, lapses in self.lapses.items() if lapses and piece in request.path), None)
+        code, message = next((refusal for piece, refusal in list(self.refusals.items()) if piece in asked), (200, ""))
+        lapse = next((found for piece, found in list(self.lapses.items()) if found and piece in request.path), None)
         if lapse:
             code, message = lapse.pop(0)
         namespace, plural, *name = url.path.partition("/namespaces/")[2].split("/")
         if name and request.command == "GET":
             code, message = 404, f"there is no {name[0]}"
+        if code == 0:
+            return
         if code != 200:
             _send(request, code, {"kind": "Status", "apiVersion": "v1", "code": code, "message": message})
         elif request.command != "GET":

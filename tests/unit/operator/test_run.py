@@ -31,7 +31,7 @@ def iris(namespace: str) -> Manifest:
 
 def writes(server: ApiServer, namespace: str) -> bool:
     """Whether there were any in a namespace."""
-    return any(f"/namespaces/{namespace}/" in each for each in server.writes)
+    return any(f"/namespaces/{namespace}/" in each for each in list(server.writes))
 
 
 @pytest.fixture
