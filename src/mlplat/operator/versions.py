@@ -16,6 +16,9 @@ from mlplat.store import Store
 AT_ONCE = 8
 """So many questions to the store are under way at once."""
 
+LATE_SECONDS = 10.0
+"""After so long without a first answer, this is told; before, that it is about to be asked."""
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -55,6 +58,7 @@ class VersionBook:
         if wish not in self._asked:
             self._asked.add(wish)
             self._new.set()
+            asyncio.get_running_loop().call_later(LATE_SECONDS, self._note_late, wish)
         return self._known.get(wish, Unasked())
 
     def forget(self, wishes: set[Wish]) -> None:
@@ -83,6 +87,13 @@ class VersionBook:
 
     async def _ask(self, wish: Wish) -> None:
         lookup = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, wish)
+        self._note(wish, lookup)
+
+    def _note_late(self, wish: Wish) -> None:
+        if wish in self._asked and wish not in self._known:
+            self._note(wish, Unknown("The store has not answered yet."))
+
+    def _note(self, wish: Wish, lookup: Lookup) -> None:
         before = self._known.get(wish)
         if isinstance(lookup, Unknown) and isinstance(before, Found):
             return  # the store is away: what was there is there still

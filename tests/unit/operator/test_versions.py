@@ -8,6 +8,9 @@ from pathlib import Path
 from threading import Event, Semaphore
 from typing import Any
 
+import pytest
+
+from mlplat.operator import versions
 from mlplat.operator.status import Reason
 from mlplat.operator.versions import AT_ONCE, VersionBook, Wish
 from mlplat.operator.view import Found, Missing, Unasked, Unknown
@@ -90,6 +93,30 @@ def test_a_store_that_goes_away_is_said_of_what_was_not_found_before_only(models
             await asyncio.sleep(0.01)
         assert isinstance(found, Unknown)
         assert books.book.look(CHAMPION) == Found("v1")
+
+    books.during(scenario)
+
+
+def test_a_store_that_does_not_answer_is_told_of_until_it_does(
+    models: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "LATE_SECONDS", 0.01)
+    answers = Event()
+
+    def hanging() -> Store:
+        answers.wait()
+        return open_store(models.url, create=False)
+
+    books = Books(hanging)
+
+    async def scenario() -> None:
+        try:
+            await books.until(V1, Unknown("The store has not answered yet."))
+            assert books.changed == [V1]
+        finally:
+            answers.set()
+        await books.until(V1, Found("v1"))
+        assert books.changed == [V1, V1]
 
     books.during(scenario)
 
