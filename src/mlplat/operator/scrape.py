@@ -1,8 +1,8 @@
 """What the pods of canaries count: asked of themselves at /metrics every few seconds, beside all that is reconciled.
 
 Counters are told from the beginning of a step on, so that a long past does not hide the present. What they were at that time
-is kept in memory: after a restart of the operator the candidate's are told from the start of its pods, and the stable
-version's from the restart on.
+is kept in memory: after a restart of the operator the candidate's are told from the start of its pods, with the steps before,
+and the stable version's from the restart on.
 """
 
 import asyncio
