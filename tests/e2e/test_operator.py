@@ -68,7 +68,7 @@ def test_from_apply_to_delete(platform: Deployments, tmp_path: Path) -> None:
     namespace = platform.namespace
     for name in ("iris-classifier", "churn-predictor"):
         namespace.kubectl("apply", "--filename", str(ROOT / "examples" / f"{name}.yaml"))
-        namespace.kubectl("wait", "--for=condition=Ready", f"md/{name}", "--timeout=90s")
+        namespace.kubectl("wait", "--for=condition=Ready", f"md/{name}", "--timeout=180s")
     assert platform.predict("iris-classifier", FLOWER)["prediction"] == "setosa"
     assert platform.predict("churn-predictor", CUSTOMER)["model_name"] == "churn"
     listed = namespace.kubectl("get", "ml").splitlines()
@@ -104,7 +104,7 @@ def test_from_apply_to_delete(platform: Deployments, tmp_path: Path) -> None:
         left = namespace.kubectl("get", kinds, "--selector=mlplat.dev/model-deployment", "--output=name")
         return not left.strip()
 
-    poll(gone, "nothing is left behind", 90)
+    poll(gone, "nothing is left behind", 180)
 
 
 def test_the_autoscaler_has_the_pods_and_a_write_to_replicas_is_told_to_be_in_vain(
@@ -112,11 +112,12 @@ def test_the_autoscaler_has_the_pods_and_a_write_to_replicas_is_told_to_be_in_va
 ) -> None:
     platform.apply("scaled", replicas=2)
     platform.await_served("scaled", "v1")
-    scaling = {"enabled": True, "minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 50}
-    platform.patch("scaled", autoscaling=scaling)
+    unreachable = {"enabled": True, "minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 100_000}
+    platform.patch("scaled", autoscaling=unreachable)  # starting takes more than a pod asks for, and is not meant
     platform.await_served("scaled", "v1")
     wanted = partial(platform.namespace.object, pykube.Deployment, "scaled")
     assert wanted()["spec"]["replicas"] == 2  # handed over as it was
+    platform.patch("scaled", autoscaling={"targetCPUUtilizationPercentage": 50})
     platform.patch("scaled", replicas=5)
     poll(lambda: "ReplicasIgnored" in platform.events("scaled"), "that is said")
     rush = MachineClient(
@@ -208,7 +209,7 @@ def test_a_version_that_never_gets_ready_is_given_up(platform: Deployments, tmp_
         platform.patch("careful", progressDeadlineSeconds=10)
         assert "bad was given up: It was not ready within 10 s" in platform.await_reason("careful", "RolledBack")
         platform.await_pods("careful", 1)
-        assert "RolledBack" in platform.events("careful")
+        platform.await_events("careful", "RolledBack")
         assert platform.predict("careful", FLOWER)["model_version"] == "v1"
     traffic.assert_none_failed(500)
     platform.patch("careful", modelVersion="v2", progressDeadlineSeconds=60)
@@ -307,7 +308,7 @@ def test_what_is_changed_or_killed_by_hand_comes_back(platform: Deployments, tmp
     poll(
         lambda: before.isdisjoint(pod["metadata"]["uid"] for pod in platform.await_pods("healed", 2)),
         "pods are new",
-        90,
+        180,
     )
     platform.await_served("healed", "v1")
     assert poll(lambda: spec("service")["selector"], "the Service is there") == wanted["service"]["selector"]
@@ -371,7 +372,7 @@ def test_killed_before_each_of_its_writes_it_comes_to_the_same_state(
             version = ("v2", "v1")[len(killed) % 2]
             operators.kill_before(len(killed) + 1)
             alone.patch("survivor", modelVersion=version)
-            poll(partial(is_over, alone, operators, "survivor", version), f"{version} is served, or it is killed", 90)
+            poll(partial(is_over, alone, operators, "survivor", version), f"{version} is served, or it is killed", 180)
             if operators.runs:
                 break
             killed.append(written(operators.between.writes[-1]))
@@ -394,7 +395,7 @@ def test_killed_before_each_of_its_writes_when_it_makes_one_it_comes_to_the_same
         name = f"newborn-{len(killed) + 1}"
         operators.kill_before(len(killed) + 1)
         alone.apply(name, replicas=1)
-        poll(partial(is_over, alone, operators, name, "v1"), f"{name} is served, or it is killed", 90)
+        poll(partial(is_over, alone, operators, name, "v1"), f"{name} is served, or it is killed", 180)
         if operators.runs:
             break
         killed.append(written(operators.between.writes[-1]))
@@ -480,4 +481,4 @@ def test_the_chart_is_upgraded_and_removed_beside_what_serves(
     mine.await_pods("stays", 2)
     assert mine.predict("stays", FLOWER)["model_version"] == "v1"
     mine.delete("stays")
-    poll(lambda: not mine.pods("stays"), "it is deleted without an operator", 90)
+    poll(lambda: not mine.pods("stays"), "it is deleted without an operator", 180)
