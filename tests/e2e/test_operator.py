@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pykube
 import pytest
 import yaml
@@ -174,14 +175,14 @@ def test_a_missing_version_leaves_the_old_one_and_comes_when_it_is_there(platfor
     platform.apply("late")
     platform.await_served("late", "v1")
     with under_load(load_on(platform, "late", tmp_path)) as traffic:
-        platform.patch("late", modelVersion="v3")
-        assert "There is no version 'v3' of 'iris'" in platform.await_reason("late", "VersionNotFound")
+        platform.apply("late", modelVersion=3)
+        assert "There is no version '3' of 'iris'" in platform.await_reason("late", "VersionNotFound")
         assert "mlplat models list iris" in platform.mlplat("explain", "late")
         assert "is stalled" in platform.mlplat("wait", "late", code=1)
         platform.apply("beside")  # it holds up no other
         platform.await_served("beside", "v1")
-        bench(platform).run("mlplat", "train", "--recipe", "iris", "--version", "v3", "--param", "n_estimators=12")
-        platform.await_served("late", "v3")
+        bench(platform).run("mlplat", "train", "--recipe", "iris", "--version", "3", "--param", "n_estimators=12")
+        platform.await_served("late", "3")
     traffic.assert_none_failed(200)
     platform.delete("late")
     platform.delete("beside")
@@ -190,11 +191,53 @@ def test_a_missing_version_leaves_the_old_one_and_comes_when_it_is_there(platfor
 def test_an_alias_that_moves_rolls(platform: Deployments) -> None:
     shell = bench(platform)
     shell.run("mlplat", "models", "promote", "iris", "v1", "moving")
-    platform.apply("follower", alias="moving")
+    keys = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "keys"}, "stringData": {"team": "open-sesame"}}
+    platform.namespace.apply(keys)
+    platform.apply("follower", alias="moving", auth={"existingSecret": "keys"})
     platform.await_served("follower", "v1")
+    assert [status_of(platform, "follower", key) for key in ("", "another", "open-sesame")] == [401, 401, 200]
     shell.run("mlplat", "models", "promote", "iris", "v2", "moving")
     platform.await_served("follower", "v2")
+    assert [status_of(platform, "follower", key) for key in ("", "open-sesame")] == [401, 200]
     platform.delete("follower")
+
+
+def status_of(deployments: Deployments, name: str, key: str) -> int:
+    """The status of a prediction that is asked for with an API key, as soon as there is an answer."""
+
+    def answered() -> int | None:
+        try:
+            answer = httpx.post(
+                deployments.url(name), json=FLOWER, headers={"X-API-Key": key} if key else {}, timeout=30
+            )
+        except httpx.TransportError:
+            return None
+        return answer.status_code
+
+    return poll(answered, f"{name} answers")
+
+
+def test_an_autoscaler_of_ones_own_may_have_the_resource(platform: Deployments) -> None:
+    """It reads and writes the scale subresource."""
+    platform.apply("outer", replicas=1)
+    platform.await_served("outer", "v1")
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "own"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "mlplat.dev/v1", "kind": "ModelDeployment", "name": "outer"},
+            "minReplicas": 2,
+            "maxReplicas": 2,
+        },
+    }
+    platform.namespace.apply(scaler)
+    platform.await_pods("outer", 2)
+    assert platform.get("outer")["spec"]["replicas"] == 2
+    seen = partial(platform.namespace.object, pykube.HorizontalPodAutoscaler, "own")
+    poll(lambda: seen()["status"].get("currentReplicas") == 2, "the autoscaler is told of them", 120)
+    platform.namespace.kubectl("delete", "hpa", "own")
+    platform.delete("outer")
 
 
 def test_a_version_that_never_gets_ready_is_given_up(platform: Deployments, tmp_path: Path) -> None:

@@ -51,6 +51,13 @@ def test_another_version_rolls_and_the_last_one_is_remembered(world: World) -> N
     assert (world.status.served_version, world.status.previous_version) == ("v2", "v1")
 
 
+def test_a_version_may_be_a_number(world: World) -> None:
+    world.spec["modelVersion"] = 2
+    world.settle()
+    assert (world.serves, world.status.served_version, world.status.target_of) == ("2", "2", "iris:2")
+    assert world.told == (True, False, False, Reason.READY)
+
+
 def test_a_version_without_pods_is_not_one_that_serves(world: World) -> None:
     world.settle()
     world.change(modelVersion="v2", replicas=0)
