@@ -2,7 +2,7 @@
 
 Wants a cluster with kwok's fake nodes (`cluster addon kwok`) and the kind ModelDeployment, KUBECONFIG, kubectl and helm. It
 prints how long it takes until all are Ready, and the operator's CPU, memory and requests to the API server; exit 0 if the goals
-are met. `tests/e2e/test_scale.py` runs it.
+are met. `tests/e2e/test_scale.py` runs it with `--counts`: how fast the machine is does not fail a test.
 """
 
 import argparse
@@ -48,19 +48,21 @@ def main() -> None:
     """Measure, and judge."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int, nargs="?", default=300)
-    count = parser.parse_args().count
+    parser.add_argument("--counts", action="store_true", help="judge what is counted, not CPU and memory")
+    given = parser.parse_args()
+    count = given.count
     place = f"bench-{os.getpid()}"
     with tempfile.TemporaryDirectory() as folder, fleet(place, count):
         operator = Operator(Path(folder), place)
         try:
-            goals = measure(operator, place, count)
+            counts, costs = measure(operator, place, count)
         finally:
             operator.stop()
-    sys.exit(0 if all(goals) else 1)
+    sys.exit(0 if all(counts if given.counts else counts + costs) else 1)
 
 
-def measure(operator: "Operator", place: str, count: int) -> list[bool]:
-    """Print what is seen; returns whether each goal is met."""
+def measure(operator: "Operator", place: str, count: int) -> tuple[list[bool], list[bool]]:
+    """Print what is seen; returns whether each goal is met: of what is counted, and of CPU and memory."""
     operator.start()
     at_rest = operator.figures()["cpu"]
     begun = time.monotonic()
@@ -97,9 +99,11 @@ def measure(operator: "Operator", place: str, count: int) -> list[bool]:
         f"a restart: {again['reconciles']:.0f} reconciles, {again['writes']:.0f} writes, {again['requests']:.0f} requests,"
         f" {again['cpu'] - at_rest:.1f} s of CPU, {again['memory']:.0f} MiB"
     )
-    return [
+    costs = [
         goal(f"under {MOST_CPU_MILLISECONDS:g} ms of CPU a reconcile", cost < MOST_CPU_MILLISECONDS),
         goal(f"under {MOST_MEBIBYTES:g} MiB", max(first["memory"], again["memory"]) < MOST_MEBIBYTES),
+    ]
+    counts = [
         goal(f"at most {MOST_REQUESTS:g} requests a reconcile", asked <= MOST_REQUESTS),
         goal(f"at most {MOST_REQUESTS_EACH:g} requests for each", each <= MOST_REQUESTS_EACH),
         goal("nothing is written in a steady state", rest["requests"] == rest["reads"]),
@@ -107,6 +111,7 @@ def measure(operator: "Operator", place: str, count: int) -> list[bool]:
         goal("a restart writes nothing", again["writes"] == 0),
         goal(f"a restart takes at most {MOST_AT_START:g} requests", again["requests"] <= MOST_AT_START),
     ]
+    return counts, costs
 
 
 class Operator:

@@ -68,11 +68,11 @@ class Deployments:
         """Why it is ready or not, of the present spec, and the message."""
         return _reason(self.get(name))
 
-    def await_reason(self, name: str, reason: str, seconds: float = 60.0) -> str:
+    def await_reason(self, name: str, reason: str, seconds: float = 180.0) -> str:
         """The message, as soon as the reason is this."""
         return poll(lambda: self._message(name, reason), f"{name} is {reason}", seconds)
 
-    def await_served(self, name: str, version: str, seconds: float = 60.0) -> Object:
+    def await_served(self, name: str, version: str, seconds: float = 180.0) -> Object:
         """The status, as soon as a version is all that is served."""
 
         def served() -> Object | None:
@@ -97,7 +97,7 @@ class Deployments:
             found = [pod for pod in self.pods(name) if "deletionTimestamp" not in pod["metadata"]]
             return found if len(found) == count and all(map(is_ready, found)) else None
 
-        return poll(settled, f"{name} has {count} pods", 90)
+        return poll(settled, f"{name} has {count} pods", 180)
 
     def url(self, name: str) -> str:
         """Where it answers, seen from this machine."""
@@ -117,6 +117,10 @@ class Deployments:
             self.namespace.kubectl("get", "events", f"--field-selector=involvedObject.name={name}", "--output=json")
         )
         return {each["reason"] for each in listed["items"] if each["involvedObject"]["kind"] == "ModelDeployment"}
+
+    def await_events(self, name: str, *reasons: str) -> None:
+        """Return as soon as it has events of these reasons; they are told after the status."""
+        poll(lambda: set(reasons) <= self.events(name), f"{name} has events of {', '.join(reasons)}")
 
     def mlplat(self, *words: str, code: int = 0) -> str:
         """What `mlplat deployments` says."""

@@ -240,8 +240,8 @@ class Children:
         manifest = self._manifest("HorizontalPodAutoscaler", self._owner.name)
         out = manifest["spec"]
         out["scaleTargetRef"]["name"] = self._owner.name
-        least = out["minReplicas"] = scaling.min_replicas or out["minReplicas"]
-        most = out["maxReplicas"] = max(scaling.max_replicas or out["maxReplicas"], least)
+        least = scaling.min_replicas or min(out["minReplicas"], scaling.max_replicas or out["minReplicas"])
+        most = out["maxReplicas"] = scaling.max_replicas or max(out["maxReplicas"], least)
         out["minReplicas"] = max(least, min(floor, most))
         targets = {
             "cpu": scaling.target_cpu_utilization_percentage,

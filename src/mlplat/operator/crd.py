@@ -113,11 +113,17 @@ OWN = frozenset({"replicas", "paused"})
 into the resource would win over that."""
 
 
+UNSEEN = {"observedGeneration": 0}
+"""The status before the operator wrote one. Without it, kstatus would take what nobody has looked at yet for done: generations
+begin at 1, and it compares them only where there is one."""
+
+
 def definition() -> dict[str, Any]:
     """The CustomResourceDefinition."""
     spec, status = _structural(Spec), _structural(Status)
     conditions = status["properties"]["conditions"]
     conditions |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    status["default"] = dict(UNSEEN)
     _leave_out_defaults(spec, but=OWN)
     spec["properties"]["env"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
     schema = {

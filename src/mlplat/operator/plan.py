@@ -15,7 +15,7 @@ from mlplat.operator.canary import Course, leave
 from mlplat.operator.children import Children, Manifest, Owner, effective, is_applied, key_of
 from mlplat.operator.judge import Figures
 from mlplat.operator.rollout import Rollout, read_rollout, served_by
-from mlplat.operator.spec import Spec
+from mlplat.operator.spec import Autoscaling, Spec
 from mlplat.operator.status import Fault, Phase, Reason
 from mlplat.operator.telling import Telling, because
 from mlplat.operator.view import Found, Lookup, Missing, Plan, Resource, Seen, Unasked, Unknown
@@ -249,6 +249,12 @@ def _spec_of(resource: Resource, base: Base) -> Spec:
         raise UsageError(said.reserved)
     if spec.route is not None and not spec.route.parent_refs:
         raise UsageError("spec.route.parentRefs: name the Gateway that requests come from.")
+    scaling = spec.autoscaling or Autoscaling()
+    least, most = scaling.min_replicas, scaling.max_replicas
+    if least is not None and most is not None and least > most:  # the definition cannot see what an environment says
+        raise UsageError(
+            f"spec.autoscaling: minReplicas, {least}, is above maxReplicas, {most}; what it does not say is its environment's."
+        )
     return spec
 
 

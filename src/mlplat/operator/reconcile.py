@@ -134,6 +134,9 @@ class Reconciler:
             if not _is_refusal(error) and failures < TOLERATED_FAILURES:
                 raise
             planned, again = refused(resource, planned, str(error.status.message), now), REFUSED_SECONDS
+        except Exception:
+            self._turns.give_back(key)
+            raise
         else:
             self._failures.pop(key, None)
         await self._tell(resource, planned)

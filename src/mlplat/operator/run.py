@@ -75,6 +75,7 @@ class Operator:
         self.metrics = metrics
         self._base = base
         self._queue = WorkQueue(self._handle)
+        metrics.queue.set_function(partial(len, self._queue))
         self._resources = Informer(client, ModelDeployments, namespaces=namespaces, changed=self._resource_changed)
         labels = {"app.kubernetes.io/managed-by": MANAGER}
         self._children = {
@@ -168,7 +169,6 @@ class Operator:
                 self._queue.add(key)
 
     async def _handle(self, key: Key) -> float | None:
-        self.metrics.queue.set(len(self._queue))
         if not all(informer.knows(key[0]) for informer in self._informers):
             return UNKNOWN_SECONDS
         return await self._reconciler.reconcile(key)

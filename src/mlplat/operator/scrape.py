@@ -1,8 +1,8 @@
 """What the pods of canaries count: asked of themselves at /metrics every few seconds, beside all that is reconciled.
 
 Counters are told from the beginning of a step on, so that a long past does not hide the present. What they were at that time
-is kept in memory: after a restart of the operator the candidate's are told from the start of its pods, and the stable
-version's from the restart on.
+is kept in memory: after a restart of the operator the candidate's are told from the start of its pods, with the steps before,
+and the stable version's from the restart on.
 """
 
 import asyncio
@@ -207,7 +207,7 @@ class Scraper:
                     self._ask_side(candidates, trial.version, trial.stable, watched.candidate),
                 )
         except Exception as error:  # noqa: BLE001 - one whose pods cannot be asked must not end the others
-            logs.get().warning("scrape_failed", namespace=key[0], name=key[1], error=str(error)[:300])
+            logs.get().warning("scrape_failed", namespace=key[0], name=key[1], error=(str(error) or repr(error))[:300])
         else:
             if watched.trial.step == trial.step and self._watched.get(key) is watched:
                 watched.figures = Figures(trial.step, now, stable, candidate)

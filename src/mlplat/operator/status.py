@@ -16,7 +16,7 @@ MOST_MESSAGE = 32768
 
 
 class ConditionType(StrEnum):
-    """Those that kstatus knows, so that `kubectl wait`, `helm --wait` and Flux understand them."""
+    """Those that kstatus knows, so that `kubectl wait`, Flux and the `--wait` of Helm 4 understand them."""
 
     READY = "Ready"
     RECONCILING = "Reconciling"

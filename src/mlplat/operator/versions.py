@@ -1,7 +1,9 @@
 """What the store has of what is asked for: looked up in threads, kept, and looked up again while it may change."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mlplat import logs
@@ -13,6 +15,9 @@ from mlplat.store import Store
 
 AT_ONCE = 8
 """So many questions to the store are under way at once."""
+
+LATE_SECONDS = 10.0
+"""After so long without a first answer, this is told; before, that it is about to be asked."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +51,14 @@ class VersionBook:
         self._known: dict[Wish, Lookup] = {}
         self._asked: set[Wish] = set()
         self._new = asyncio.Event()
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._threads = ThreadPoolExecutor(AT_ONCE, "store")  # its own: a store that hangs holds up nothing else
 
     def look(self, wish: Wish) -> Lookup:
         """What is known of a wish; it is asked for from now on."""
         if wish not in self._asked:
             self._asked.add(wish)
             self._new.set()
+            asyncio.get_running_loop().call_later(LATE_SECONDS, self._note_late, wish)
         return self._known.get(wish, Unasked())
 
     def forget(self, wishes: set[Wish]) -> None:
@@ -62,25 +68,32 @@ class VersionBook:
 
     async def run(self) -> None:
         """Look up what is new at once, and what may change every so often; runs until it is cancelled."""
-        while True:
-            due = [wish for wish in self._asked if not self._settled(wish)]
-            await asyncio.gather(*(self._ask(wish) for wish in due))
-            self._new.clear()
-            if any(wish not in self._known for wish in self._asked):
-                continue
-            try:
-                async with asyncio.timeout(self._seconds):
-                    await self._new.wait()
-            except TimeoutError:
-                continue
+        try:
+            while True:
+                due = [wish for wish in self._asked if not self._settled(wish)]
+                await asyncio.gather(*(self._ask(wish) for wish in due))
+                self._new.clear()
+                if any(wish not in self._known for wish in self._asked):
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._seconds):
+                        await self._new.wait()
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _settled(self, wish: Wish) -> bool:
         """Whether what is known stays so: a version never changes."""
         return wish.alias is None and isinstance(self._known.get(wish), Found)
 
     async def _ask(self, wish: Wish) -> None:
-        async with self._slots:
-            lookup = await asyncio.to_thread(self._look_up, wish)
+        lookup = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, wish)
+        self._note(wish, lookup)
+
+    def _note_late(self, wish: Wish) -> None:
+        if wish in self._asked and wish not in self._known:
+            self._note(wish, Unknown("The store has not answered yet."))
+
+    def _note(self, wish: Wish, lookup: Lookup) -> None:
         before = self._known.get(wish)
         if isinstance(lookup, Unknown) and isinstance(before, Found):
             return  # the store is away: what was there is there still

@@ -18,7 +18,9 @@ class ApiServer:
     Attributes:
         items: what there is, by the plural of its kind; all of one namespace.
         watches: what the next watches of a kind answer before they end; later ones stay open and tell nothing.
-        refusals: status and message for the requests that have a piece of a path, or a method and that piece.
+        refusals: status and message for the requests that have a piece of a path, or a method and that piece; for the status 0
+            the connection is cut.
+        holds: until when requests with a piece, as of refusals, wait for their answer.
         lapses: so for the next requests only, one after the other, also by a piece of a query.
         reads: path and query of each list and watch.
         writes: what was written last, by method and path.
@@ -28,6 +30,7 @@ class ApiServer:
         self.items: dict[str, list[Manifest]] = {}
         self.watches: dict[str, list[bytes]] = {}
         self.refusals: dict[str, tuple[int, str]] = {}
+        self.holds: dict[str, Event] = {}
         self.lapses: dict[str, list[tuple[int, str]]] = {}
         self.reads: list[str] = []
         self.writes: dict[str, Any] = {}
@@ -78,13 +81,12 @@ class ApiServer:
             self.writes[asked] = written
         else:
             self.reads.append(request.path)
-        code, message = next((refusal for piece, refusal in self.refusals.items() if piece in asked), (200, ""))
-        lapse = next((lapses for piece, lapses in self.lapses.items() if lapses and piece in request.path), None)
-        if lapse:
-            code, message = lapse.pop(0)
+        code, message = self._verdict(asked, request.path)
         namespace, plural, *name = url.path.partition("/namespaces/")[2].split("/")
         if name and request.command == "GET":
             code, message = 404, f"there is no {name[0]}"
+        if code == 0:
+            return
         if code != 200:
             _send(request, code, {"kind": "Status", "apiVersion": "v1", "code": code, "message": message})
         elif request.command != "GET":
@@ -100,6 +102,15 @@ class ApiServer:
         else:
             items = [item for item in self.items.get(plural, []) if item["metadata"]["namespace"] == namespace]
             _send(request, code, {"metadata": {"resourceVersion": "10"}, "items": items})
+
+    def _verdict(self, asked: str, path: str) -> tuple[int, str]:
+        """Status and message for a request, as soon as it may be answered."""
+        for until in [until for piece, until in list(self.holds.items()) if piece in asked]:
+            until.wait()
+        lapse = next((found for piece, found in list(self.lapses.items()) if found and piece in path), None)
+        if lapse:
+            return lapse.pop(0)
+        return next((refusal for piece, refusal in list(self.refusals.items()) if piece in asked), (200, ""))
 
 
 def event(kind: str, manifest: Manifest) -> bytes:

@@ -205,6 +205,8 @@ def test_an_autoscaler_has_what_the_spec_says_and_else_the_base(owner: Owner, ba
     spec = made(owner, base, autoscaling={"enabled": True}).autoscaler()["spec"]
     assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 5)
     assert spec["metrics"][0]["resource"]["name"] == "cpu"
+    spec = made(owner, base, autoscaling={"enabled": True, "maxReplicas": 1}).autoscaler()["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (1, 1)
 
 
 def test_making_children_leaves_the_base_as_it_was(owner: Owner, base: Base) -> None:

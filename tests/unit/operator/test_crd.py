@@ -58,6 +58,13 @@ def test_what_is_written_is_what_it_says() -> None:
     }
 
 
+def test_what_the_operator_has_not_seen_yet_is_not_taken_for_done() -> None:
+    """By kstatus, which compares generations, that begin at 1, where the status has one."""
+    told = schema()["properties"]["status"]["default"]
+    assert told["observedGeneration"] < 1
+    assert Status.model_validate(told) == Status()  # as if there were none: the operator's first is written
+
+
 def test_the_api_server_says_nothing_that_an_environment_could_say() -> None:
     """A default that it writes into the resource would win over that of the environment."""
     (version,) = definition()["spec"]["versions"]

@@ -51,6 +51,13 @@ def test_another_version_rolls_and_the_last_one_is_remembered(world: World) -> N
     assert (world.status.served_version, world.status.previous_version) == ("v2", "v1")
 
 
+def test_a_version_may_be_a_number(world: World) -> None:
+    world.spec["modelVersion"] = 2
+    world.settle()
+    assert (world.serves, world.status.served_version, world.status.target_of) == ("2", "2", "iris:2")
+    assert world.told == (True, False, False, Reason.READY)
+
+
 def test_a_version_without_pods_is_not_one_that_serves(world: World) -> None:
     world.settle()
     world.change(modelVersion="v2", replicas=0)
@@ -334,6 +341,17 @@ def test_what_is_the_operators_own_to_say_is_refused(world: World, spec: dict[st
     assert world.step().children is None
     assert world.told == (False, False, True, Reason.INVALID_SPEC)
     assert world.condition(ConditionType.READY).message == f"{said} is the operator's own to say."
+
+
+@pytest.mark.parametrize(("most", "stalled"), [(1, True), (2, True), (3, False)])
+def test_an_autoscaler_may_not_have_more_pods_than_its_spec_says(world: World, most: int, stalled: bool) -> None:
+    """At least three are the environment's."""
+    world.spec |= {"environment": "production", "autoscaling": {"maxReplicas": most}}
+    world.step()
+    ready = world.condition(ConditionType.READY)
+    assert (ready.reason == Reason.INVALID_SPEC) == stalled
+    assert (f"minReplicas, 3, is above maxReplicas, {most}" in ready.message) == stalled
+    assert bool(world.children) != stalled
 
 
 def test_what_is_others_to_say_is_taken(world: World, owner: Owner) -> None:

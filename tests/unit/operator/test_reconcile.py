@@ -41,11 +41,13 @@ class Looking:
     Attributes:
         resources: that it knows.
         again: when it wants to look again.
+        metrics: what it counted.
     """
 
     def __init__(self, server: ApiServer, base: Base, **spec: Any) -> None:
         self._server = server
         self._base = base
+        self.metrics = OperatorMetrics()
         self._spec = {"modelName": "iris", "modelVersion": "v1", **spec}
 
     async def look(self, *, failures: int = 0) -> None:
@@ -76,7 +78,7 @@ class Looking:
                 versions=VersionBook(lambda: open_store("memory://"), seconds=1, changed=lambda _: None),
                 scraper=Scraper(lambda key: cluster.pods(*key), lambda _: None, client=pods),
                 base=self._base,
-                metrics=OperatorMetrics(),
+                metrics=self.metrics,
                 max_rolling=1,
             )
             for _ in range(failures):
@@ -112,6 +114,19 @@ def test_another_failure_is_told_when_it_lasts(server: ApiServer, base: Base) ->
     looking = Looking(server, base, store={"url": "s3://elsewhere"})
     asyncio.run(looking.look(failures=TOLERATED_FAILURES - 1))
     assert looking.told() == (Reason.REFUSED, "failed calling webhook")
+
+
+def test_looks_are_counted_by_outcome_and_those_that_are_done_timed(server: ApiServer, base: Base) -> None:
+    server.refusals["PATCH /apis/apps/v1"] = (500, "failed calling webhook")
+    looking = Looking(server, base, store={"url": "s3://elsewhere"})
+    asyncio.run(looking.look(failures=TOLERATED_FAILURES - 1))
+    told = looking.metrics.exposition().decode().splitlines()
+    expected = {
+        f'mlplat_operator_reconciles_total{{outcome="failed"}} {TOLERATED_FAILURES - 1}.0',
+        'mlplat_operator_reconciles_total{outcome="done"} 1.0',
+        "mlplat_operator_reconcile_seconds_count 1.0",
+    }
+    assert expected <= set(told)
 
 
 def test_the_store_of_an_environment_is_left_to_the_pods(server: ApiServer, base: Base) -> None:

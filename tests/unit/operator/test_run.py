@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Self
 
 import httpx2
 import pytest
 
-from mlplat.operator import run
+from mlplat.operator import informer, run
 from mlplat.operator.base import Base
 from mlplat.operator.children import Manifest
 from mlplat.operator.metrics import OperatorMetrics
@@ -31,13 +32,15 @@ def iris(namespace: str) -> Manifest:
 
 def writes(server: ApiServer, namespace: str) -> bool:
     """Whether there were any in a namespace."""
-    return any(f"/namespaces/{namespace}/" in each for each in server.writes)
+    return any(f"/namespaces/{namespace}/" in each for each in list(server.writes))
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     """An API server without HTTPRoutes, and a ModelDeployment in each of two namespaces."""
     monkeypatch.setattr(run, "UNKNOWN_SECONDS", 0.02)
+    monkeypatch.setattr(informer, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(informer, "LONGEST_RETRY_SECONDS", 0.1)
     with ApiServer() as running:
         running.refusals["/httproutes"] = (404, "not found")
         running.items["modeldeployments"] = [iris("ml"), iris("gone")]
@@ -73,7 +76,7 @@ class Operating:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 assert not self._running.done(), self._running.exception()
                 await asyncio.sleep(0.001)
@@ -128,6 +131,27 @@ class TestNamespaces:
                 assert operating.operator.failing == []
 
         asyncio.run(scenario())
+
+
+def test_those_that_wait_are_told_while_no_worker_is_free(
+    server: ApiServer, operating: Operating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only one waits for an answer when another ModelDeployment comes."""
+    monkeypatch.setattr(run, "WORKERS", 1)
+    answers = server.holds["/iris/status"] = Event()
+    server.refusals["/namespaces/gone/modeldeployments"] = REFUSED
+
+    async def scenario() -> None:
+        async with operating:
+            told = operating.operator.metrics.exposition
+            await operating.until(lambda: any("/iris/status" in each for each in list(server.writes)))
+            assert b"mlplat_operator_queue 0.0" in told()
+            del server.refusals["/namespaces/gone/modeldeployments"]
+            await operating.until(lambda: b"mlplat_operator_queue 1.0" in told())
+            answers.set()
+            await operating.until(lambda: b"mlplat_operator_queue 0.0" in told())
+
+    asyncio.run(scenario())
 
 
 class TestRoutes:

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from mlplat.metrics import ServeMetrics
+from mlplat.operator import scrape
 from mlplat.operator.children import Manifest
 from mlplat.operator.judge import Figures
 from mlplat.operator.scrape import MOST_BYTES, Counts, Scraper, Told, Window, read_metrics, url_of
@@ -151,11 +152,11 @@ class Pods:
 
         async def run() -> Figures:
             changed = asyncio.Event()
-            async with httpx2.AsyncClient(trust_env=False) as client:
+            async with httpx2.AsyncClient(trust_env=False, timeout=120) as client:
                 scraper = Scraper(self.list, lambda _: changed.set(), client=client)
                 assert scraper.look(KEY, TRIAL) is None
                 task = asyncio.create_task(scraper.run())
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     await changed.wait()
                 task.cancel()
                 found = scraper.look(KEY, TRIAL)
@@ -168,7 +169,9 @@ class Pods:
 
 
 @pytest.fixture
-def pods() -> Iterator[Pods]:
+def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pods]:
+    """On a busy machine those that answer may take long."""
+    monkeypatch.setattr(scrape, "ANSWER_SECONDS", 30.0)
     with ExitStack() as stack:
         yield Pods(stack)
 
@@ -229,13 +232,14 @@ def test_when_none_tells_anything_it_is_said_why(pods: Pods) -> None:
     assert "503" in pods.ask().candidate.problem
 
 
-def test_one_that_never_answers_holds_up_no_other(pods: Pods) -> None:
+def test_one_that_never_answers_holds_up_no_other(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape, "ANSWER_SECONDS", 5.0)
     pods.add("candidate", metrics("v2", good=3, bad=0))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         pods.add_at(silent.getsockname()[1], "candidate")
         found = pods.ask().candidate
     assert (found.asked, found.requests) == (1, 3)
-    assert found.problem == "candidate-1: no answer within 2 s"
+    assert found.problem == "candidate-1: no answer within 5 s"
 
 
 def test_an_address_of_version_6_has_brackets() -> None:

@@ -1,14 +1,16 @@
 """A changed base rolls a few Deployments at a time."""
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
 from typing import Any
 
 import httpx2
 import pytest
 
-from mlplat.operator.children import BASE_ANNOTATION, Manifest
+from mlplat.operator.base import Base
+from mlplat.operator.children import BASE_ANNOTATION, Manifest, Owner
 from mlplat.operator.cluster import CHILDREN, Cluster, ModelDeployments
 from mlplat.operator.informer import Informer
 from mlplat.operator.metrics import OperatorMetrics
@@ -103,10 +105,11 @@ def _read(manifest: Manifest) -> Manifest:
     return manifest | {"metadata": {"resourceVersion": "1", **manifest["metadata"]}}
 
 
-async def wait_for_a_turn(server: ApiServer, world: World, status: Manifest, metrics: OperatorMetrics) -> float | None:
-    """Look at a ModelDeployment whose base has changed while another one has the only turn."""
-    busy = deployment(NEW, ready=False)
-    busy["metadata"] |= {"namespace": "ml", "name": "other"}
+@asynccontextmanager
+async def operating(
+    server: ApiServer, worlds: Sequence[World], metrics: OperatorMetrics, *deployments: Manifest, status: Manifest
+) -> AsyncIterator[Reconciler]:
+    """What looks at ModelDeployments of this status, whose base has changed, beside more Deployments; there is one turn."""
     async with server.client() as client, httpx2.AsyncClient() as pods:
 
         def informer(kind: Any, *objects: Manifest) -> Informer:
@@ -116,21 +119,36 @@ async def wait_for_a_turn(server: ApiServer, world: World, status: Manifest, met
             return out
 
         children = {kind: informer(resource) for kind, resource in CHILDREN.items()}
-        for (kind, _), child in world.children.items():
+        for (kind, _), child in [pair for world in worlds for pair in world.children.items()]:
             children[kind].apply(_read(child))
-        children["Deployment"].apply(_read(busy))
-        metadata = {"namespace": "ml", "name": "iris", "uid": world.owner.uid, "generation": world.generation}
+        for each in deployments:
+            children["Deployment"].apply(_read(each))
+        resources = [
+            {
+                "metadata": {**asdict(world.owner), "generation": world.generation},
+                "spec": world.spec,
+                "status": status,
+            }
+            for world in worlds
+        ]
         cluster = Cluster(client)
-        reconciler = Reconciler(
+        yield Reconciler(
             cluster,
-            informer(ModelDeployments, {"metadata": metadata, "spec": world.spec, "status": status}),
+            informer(ModelDeployments, *resources),
             children,
             versions=VersionBook(lambda: open_store("memory://"), seconds=1, changed=lambda _: None),
             scraper=Scraper(lambda key: cluster.pods(*key), lambda _: None, client=pods),
-            base=replace(world.base, digest=NEW),
+            base=replace(worlds[0].base, digest=NEW),
             metrics=metrics,
             max_rolling=1,
         )
+
+
+async def wait_for_a_turn(server: ApiServer, world: World, status: Manifest, metrics: OperatorMetrics) -> float | None:
+    """Look at a ModelDeployment while another one has the only turn."""
+    busy = deployment(NEW, ready=False)
+    busy["metadata"] |= {"namespace": "ml", "name": "other"}
+    async with operating(server, [world], metrics, busy, status=status) as reconciler:
         return await reconciler.reconcile(("ml", "iris"))
 
 
@@ -152,3 +170,23 @@ def test_what_was_refused_is_told_until_it_is_tried_again(server: ApiServer, wor
         condition |= {"reason": Reason.REFUSED, "status": "False"}
     asyncio.run(wait_for_a_turn(server, world, status, OperatorMetrics()))
     assert server.writes == {}
+
+
+def test_one_that_did_not_hear_of_its_write_lets_another_have_its_turn(
+    server: ApiServer, world: World, owner: Owner, base: Base
+) -> None:
+    other = World(replace(owner, name="other"), base)
+    for each in (world, other):
+        each.spec["store"] = {"url": "s3://elsewhere"}  # what the pods find there is not asked here
+        status = each.settle().status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    server.refusals["/deployments/iris"] = (0, "cut")
+    metrics = OperatorMetrics()
+
+    async def scenario() -> None:
+        async with operating(server, [world, other], metrics, status=status) as reconciler:
+            with pytest.raises(httpx2.TransportError):
+                await reconciler.reconcile(("ml", "iris"))
+            await reconciler.reconcile(("ml", "other"))
+
+    asyncio.run(scenario())
+    assert "PATCH /apis/apps/v1/namespaces/ml/deployments/other" in server.writes
