@@ -17,7 +17,7 @@ AT_ONCE = 8
 """So many questions to the store are under way at once."""
 
 LATE_SECONDS = 10.0
-"""After so long without a first answer, this is told; before, that it is about to be asked."""
+"""When nothing was answered for so long, this is told of what waits for its first answer; before, that it is about to be asked."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class VersionBook:
         self._known: dict[Wish, Lookup] = {}
         self._asked: set[Wish] = set()
         self._new = asyncio.Event()
+        self._answered = float("-inf")  # when, by the loop's clock
         self._threads = ThreadPoolExecutor(AT_ONCE, "store")  # its own: a store that hangs holds up nothing else
 
     def look(self, wish: Wish) -> Lookup:
@@ -87,10 +88,17 @@ class VersionBook:
 
     async def _ask(self, wish: Wish) -> None:
         lookup = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, wish)
+        self._answered = asyncio.get_running_loop().time()
         self._note(wish, lookup)
 
     def _note_late(self, wish: Wish) -> None:
-        if wish in self._asked and wish not in self._known:
+        if wish not in self._asked or wish in self._known:
+            return
+        loop = asyncio.get_running_loop()
+        patience = self._answered + LATE_SECONDS
+        if loop.time() < patience:  # it answers others, one after the other
+            loop.call_at(patience, self._note_late, wish)
+        else:
             self._note(wish, Unknown("The store has not answered yet."))
 
     def _note(self, wish: Wish, lookup: Lookup) -> None:

@@ -143,3 +143,36 @@ def test_a_store_that_hangs_takes_no_threads_from_others(models: ObjectStore) ->
             answers.set()
 
     books.during(scenario)
+
+
+def test_a_store_that_answers_others_is_not_told_of(models: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "LATE_SECONDS", 3600.0)
+    answers = Event()
+
+    def busy() -> Store:
+        store = open_store(models.url, create=False)
+        alias = store.alias
+
+        def later(model: str, name: str) -> Any:
+            answers.wait()
+            return alias(model, name)
+
+        monkeypatch.setattr(store, "alias", later)
+        return store
+
+    books = Books(busy)
+
+    async def scenario() -> None:
+        try:
+            books.book.look(CHAMPION)
+            await books.until(V1, Found("v1"))
+            books.book._note_late(CHAMPION)
+            assert books.book.look(CHAMPION) == Unasked()
+            monkeypatch.setattr(versions, "LATE_SECONDS", 0.0)
+            books.book._note_late(CHAMPION)
+            assert isinstance(books.book.look(CHAMPION), Unknown)
+        finally:
+            answers.set()
+        await books.until(CHAMPION, Found("v1"))
+
+    books.during(scenario)
