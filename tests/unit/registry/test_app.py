@@ -50,7 +50,7 @@ def body_of(draft: Any) -> dict[str, Any]:
 
 
 def test_only_probes_are_answered_without_a_key(client: Client, stack: ExitStack) -> None:
-    bare = stack.enter_context(Client(base_url=client.base_url))
+    bare = stack.enter_context(Client(base_url=client.base_url, timeout=60))
     wrong: list[Any] = [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer mlp_aaaaaaaa_b"}, {"X-API-Key": b"\xff"}]
     assert bare.get("/health").json() == {"status": "ok"}
     assert bare.get("/ready").json()["status"] == "ready"
@@ -212,7 +212,7 @@ def test_without_its_database_the_registry_says_when_to_come_back_and_recovers(
     database = Database(url)
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 1 << 20, RegistryMetrics())
     version = draft("v1")
-    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}) as client:
+    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}, timeout=60) as client:
         assert service.prepared.wait(30)
         with database.write() as connection:
             other = make_key(connection, NewKey(name="ann"), now=utc_now()).key
@@ -238,7 +238,7 @@ def test_without_its_database_the_registry_says_when_to_come_back_and_recovers(
         assert (ready.status_code, ready.json()["status"], ready.json()["database"]) == (503, "unready", "away")
         assert "mlplat_registry_database_up 0.0" in client.get("/metrics").text
         postgresql.come(url)
-        assert client.get("/ready").status_code == 200
+        wait(lambda: client.get("/ready").status_code == 200)
         assert client.get("/models").json()["items"][0]["name"] == "iris"
         assert client.post("/models/iris/versions", **body_of(version)).status_code in {200, 201}
 
@@ -249,7 +249,7 @@ def test_a_registry_that_starts_without_its_database_waits_for_it(postgresql: An
     postgresql.go(url)
     database = Database(url)
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 1 << 20, RegistryMetrics())
-    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}) as client:
+    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}, timeout=60) as client:
         assert client.get("/health").status_code == 200
         assert client.get("/ready").status_code == 503
         answer = client.get("/models")
@@ -265,7 +265,10 @@ def test_without_its_store_the_registry_answers_from_the_catalogue(
     store = open_object_store(str(tmp_path / "store"))
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 4 << 20, RegistryMetrics())
     version = draft("v1")
-    with serving(service, sync_seconds=0.05) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}) as client:
+    with (
+        serving(service, sync_seconds=0.05) as base,
+        Client(base_url=base, headers={"X-API-Key": ADMIN}, timeout=60) as client,
+    ):
         assert service.prepared.wait(30)
         assert client.post("/models/iris/versions", **body_of(version)).status_code == 201
         (tmp_path / "store").rename(tmp_path / "away")
@@ -291,7 +294,7 @@ def test_without_its_store_the_registry_answers_from_the_catalogue(
 def test_what_others_publish_appears_by_itself(database: Database, tmp_path: Any, draft: Drafts) -> None:
     store = open_object_store(str(tmp_path / "store"))
     service = Service(database, store, KeyRing(database, open_to_all=True), tmp_path, 4 << 20, RegistryMetrics())
-    with serving(service, sync_seconds=0.05) as base, Client(base_url=base) as client:
+    with serving(service, sync_seconds=0.05) as base, Client(base_url=base, timeout=60) as client:
         version = draft("v1")
         store.publish(version.manifest, version.files)
         store.move("iris", "champion", "v1", reason="", by="")
@@ -308,7 +311,7 @@ def test_what_the_database_holds_alone_is_all_that_is_lost_with_it(
 
     def ask(database: Database, act: Callable[[Client], Any]) -> Any:
         service = Service(database, store, KeyRing(database, open_to_all=True), tmp_path, 4 << 20, RegistryMetrics())
-        with serving(service, sync_seconds=0.05) as base, Client(base_url=base) as client:
+        with serving(service, sync_seconds=0.05) as base, Client(base_url=base, timeout=60) as client:
             assert service.prepared.wait(30)
             wait(lambda: "mlplat_registry_synced_timestamp_seconds 0.0" not in client.get("/metrics").text)
             return act(client)
