@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, case, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mlplat.errors import NotFoundError
 from mlplat.registry import tables
 from mlplat.registry.columns import plain, utc
 from mlplat.registry.entries import Entry, short
@@ -25,6 +26,14 @@ def add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) ->
 def lock_model(connection: Connection, name: str) -> int | None:
     """The id of a model, whose row no one else changes until the transaction ends; None if there is no such model."""
     return connection.execute(_locking(name)).scalar_one_or_none()
+
+
+def locked_model(connection: Connection, name: str) -> int:
+    """The id of a model as `lock_model` gives it. Raises NotFoundError."""
+    found = lock_model(connection, name)
+    if found is None:
+        raise NotFoundError(f"There is no model {name!r}.")
+    return found
 
 
 def make_model(connection: Connection, name: str, at: datetime) -> int:
