@@ -51,14 +51,19 @@ def _locking(name: str) -> Select[int]:
     return select(models.c.id).where(models.c.name == name).with_for_update()
 
 
-def put_version(connection: Connection, model_id: int, entry: Entry, *, by: str | None = None) -> bool:
-    """Write a version of the store; whether it was not known. Its tags, and who published it, stay."""
+def put_version(
+    connection: Connection, model_id: int, entry: Entry, *, by: str | None = None, again: bool = False
+) -> bool:
+    """Write a version of the store, `again` also if it is there as it was; whether it was not known.
+
+    Its tags, and who published it, stay.
+    """
     row = entry.row()
     name = entry.manifest.version
     known = connection.execute(
         select(versions.c.id, versions.c.sha256).where(versions.c.model_id == model_id, versions.c.version == name)
     ).one_or_none()
-    if known is not None and known.sha256 == entry.sha256:
+    if known is not None and known.sha256 == entry.sha256 and not again:
         return False
     if known is None:
         version_id = connection.execute(
