@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select
 
 from mlplat.registry.access import Caller
-from mlplat.registry.bodies import Change, Page
+from mlplat.registry.bodies import Change, Key, Page
 from mlplat.registry.entries import short
 from mlplat.registry.keyset import Slice, Sort, page
 from mlplat.registry.tables import TAG, audit
@@ -58,6 +58,12 @@ class Author:
                 request_id=self.request_id,
             )
         )
+
+
+def note_revoked(connection: Connection, author: Author, key: Key) -> None:
+    """Write the line of a key that opens nothing from now on."""
+    before = key.model_dump(mode="json", include={"name", "role", "pattern"})
+    author.note(connection, "key.revoke", target=key.id, before=before)
 
 
 def is_noted(connection: Connection, action: str, model: str, target: str, **said: Any) -> bool:

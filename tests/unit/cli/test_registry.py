@@ -13,6 +13,9 @@ import httpx
 import pytest
 from tests.registries import await_listening, await_true
 
+from mlplat.registry.audit import list_changes
+from mlplat.registry.database import Database
+from mlplat.registry.keyset import Slice
 from mlplat.store import open_store
 
 from .conftest import Run
@@ -31,6 +34,11 @@ def test_a_key_is_printed_once_listed_and_revoked(run: Run) -> None:
     assert (row["name"], row["role"], row["pattern"], row["revoked_at"]) == ("ann", "writer", "team-*", None)
     assert row["id"] in run("registry", "keys", "revoke", row["id"]).out
     assert json.loads(run("registry", "keys", "list", "--output", "json").out)[0]["revoked_at"]
+    database = Database("sqlite:///models/registry.db")
+    with database.read() as connection:
+        line = list_changes(connection, Slice(), action="key.revoke").items[0]
+    database.close()
+    assert line.before == {"name": "ann", "role": "writer", "pattern": "team-*"}
     assert Path("models/registry.db").is_file()
 
 

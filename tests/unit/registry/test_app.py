@@ -82,6 +82,15 @@ def test_keys_are_made_listed_and_revoked(client: Client) -> None:
     assert key not in json.dumps(lines)
 
 
+def test_a_key_cannot_be_asked_for_twice(client: Client) -> None:
+    refused = client.post("/keys", json={"name": "ann"}, headers={"Idempotency-Key": "k1"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
+    assert "shown once" in refused.json()["error"]
+    assert client.get("/keys").json()["items"] == []
+    said = client.get("/openapi.json").json()["paths"]["/keys"]["post"]["parameters"]
+    assert "Refused" in {each["name"].lower(): each["description"] for each in said}["idempotency-key"]
+
+
 def test_only_an_admin_of_all_models_makes_keys_or_sees_the_audit_log(client: Client, key: Any) -> None:
     for headers in (key("reader"), key("writer"), key("admin", "team-*")):
         for method, path in (("GET", "/keys"), ("POST", "/keys"), ("DELETE", "/keys/abc"), ("GET", "/audit")):
@@ -306,7 +315,9 @@ def test_what_others_publish_appears_by_itself(database: Database, tmp_path: Any
 def test_what_the_database_holds_alone_is_all_that_is_lost_with_it(
     url: str, postgresql: Any, tmp_path: Any, draft: Drafts
 ) -> None:
-    """Descriptions, owners, tags, who published, keys, the audit log, idempotency keys; nothing else."""
+    """Descriptions, owners, tags, who published, when a model was changed, models without versions, keys, the audit log and
+    idempotency keys; nothing else.
+    """
     store = open_object_store(str(tmp_path / "store"))
 
     def ask(database: Database, act: Callable[[Client], Any]) -> Any:
@@ -317,6 +328,7 @@ def test_what_the_database_holds_alone_is_all_that_is_lost_with_it(
             return act(client)
 
     def write(client: Client) -> None:
+        assert client.post("/models", json={"name": "planned"}).status_code == 201
         for version in ("v1", "v2", "v3"):
             assert client.post("/models/iris/versions", **body_of(draft(version))).status_code == 201
         for version in ("v1", "v2"):
@@ -332,6 +344,8 @@ def test_what_the_database_holds_alone_is_all_that_is_lost_with_it(
     first, second = Database(url), Database(postgresql.new_url())
     ask(first, write)
     before, after = ask(first, read), ask(second, read)
+    assert [model["name"] for model in before[0]["items"]] == ["iris", "planned"]
+    del before[0]["items"][1]  # it has no version
     assert before[-1] == after[-1]  # the history says who moved an alias, so that is not lost
     assert [known(each) for each in before[:-1]] == [known(each) for each in after[:-1]]
     assert before[:-1] != after[:-1]
