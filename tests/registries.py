@@ -1,7 +1,9 @@
 """Registries to test against: a real one in a thread, a wire before it that breaks, and servers that are none."""
 
+import re
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,7 @@ from mlplat.store import Store, open_store
 from mlplat.web.listening import listen
 
 PATIENCE_SECONDS = 20.0
+LISTENING = re.compile(r'"url": "(http://[^"]+)".*"event": "listening"')
 KEY = "the key of an admin in tests"
 
 STORES = pytest.mark.parametrize(
@@ -191,6 +194,19 @@ def await_true(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS)
     while not condition():
         assert time.monotonic() < until, "it does not come true"
         time.sleep(0.01)
+
+
+def await_listening(log: Path, process: subprocess.Popen[bytes]) -> str:
+    """The URL at which a server listens whose port the system chose, by its log."""
+    found: list[str] = []
+
+    def listens() -> bool:
+        assert process.poll() is None, log.read_text()
+        found.extend(LISTENING.findall(log.read_text()))
+        return bool(found)
+
+    await_true(listens, 60)
+    return found[0]
 
 
 def raw(registry: Registry, method: str, path: str) -> urllib3.BaseHTTPResponse:

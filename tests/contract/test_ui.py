@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -115,6 +116,7 @@ def log_in(browser: Browser, url: str, key: str) -> None:
     browser.open(f"{url}/ui/login")
     browser.type("#key", key)
     browser.find("main button").click()
+    browser.await_text("h1", "Models")
 
 
 def press(browser: Browser, words: str) -> None:
@@ -146,7 +148,8 @@ def test_from_the_log_in_to_the_log_out(browser: Browser, begin: Start) -> None:
 
     browser.type("#q", "iri")
     browser.find("#q").send_keys(Keys.ENTER)
-    assert [link.text for link in browser.all("tbody th a")] == ["iris"]
+    links = "return [...document.querySelectorAll('tbody th a')].map(link => link.innerText)"
+    poll(lambda: browser.run(links) == ["iris"], "only what was searched is there")
     follow(browser, "iris")
     browser.await_text("h1", "iris")
     assert browser.all(".charts svg .line")
@@ -155,7 +158,9 @@ def test_from_the_log_in_to_the_log_out(browser: Browser, begin: Start) -> None:
     browser.await_text("main", "better")
 
     browser.driver.back()
+    browser.await_text("h1", "iris")
     follow(browser, "v2")
+    browser.await_text("h1", "v2")
     browser.type("#alias", "champion")
     browser.type("#reason", "simpler")
     press(browser, "Promote v2")
@@ -163,6 +168,7 @@ def test_from_the_log_in_to_the_log_out(browser: Browser, begin: Start) -> None:
     assert named(registry) == ("v2", "ann", "simpler")
 
     follow(browser, "champion")
+    browser.await_text("h1", "champion")
     browser.type("#reason", "not as good")
     move(registry, "v1", "tried")
     move(registry, "v2", "back again")
@@ -246,6 +252,7 @@ def test_tags_are_changed_with_the_keyboard_alone(browser: Browser, begin: Start
     log_in(browser, registry.url, make_key(registry, "writer"))
     browser.open(f"{registry.url}/ui/models/iris/versions/v2")
     browser.find("summary").send_keys(Keys.ENTER)
+    poll(browser.find("#tags").is_displayed, "the field is open")
     browser.find("#tags").send_keys("stage: live", Keys.ENTER, "team: a <b>", Keys.TAB, Keys.ENTER)
     browser.await_text(".tags", "team: a <b>")
     assert ask(registry, "GET", "/models/iris/versions/v2")["tags"] == {"stage": "live", "team": "a <b>"}
@@ -312,6 +319,17 @@ def test_what_others_wrote_stays_text_and_in_its_place(
             assert [url for url in browser.requested() if not url.startswith(f"{registry.url}/ui")] == []
 
 
+@contextmanager
+def site(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    """The port of a server of this machine, which ends with the block, however that ends."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+
+
 class Foreign(BaseHTTPRequestHandler):
     """Another site, with a page that sends a form to whatever its path names."""
 
@@ -340,14 +358,12 @@ def test_another_sites_form_moves_nothing_and_logs_no_one_in(browser: Browser, b
         log_in(browser, registry.url, make_key(registry, "writer"))
     browser.open(f"{registry.url}/ui/models/iris/versions/v2")
     browser.await_text("main", "Promote v2")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Foreign) as foreign:
-        Thread(target=foreign.serve_forever, kwargs={"poll_interval": 0.02}).start()
+    with site(Foreign) as port:
         for host in ("127.0.0.1", "localhost"):  # of the same site, and of another one
             for target in ("/ui/models/iris/versions/v2", "/ui/login"):
-                browser.open(f"http://{host}:{foreign.server_address[1]}/{registry.url}{target}")
+                browser.open(f"http://{host}:{port}/{registry.url}{target}")
                 browser.find("button").click()
                 browser.await_text("[role=alert]", "A page of another site may not change anything here.")
-        foreign.shutdown()
     assert named(registry) == before
     browser.open(f"{registry.url}/ui")
     assert ("anonymous" if is_open else "ann") in browser.text(".who")
@@ -374,7 +390,7 @@ def behind(registry: Registry, prefix: str) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = [(name, value) for name, value in self.headers.items() if name.lower() != "connection"]
             url = registry.url + self.path.removeprefix(prefix)
-            answer = httpx.request(self.command, url, headers=headers, content=body)
+            answer = httpx.request(self.command, url, headers=headers, content=body, timeout=60)
             self.send_response(answer.status_code)
             for name, value in answer.headers.multi_items():
                 self.send_header(name, value)
@@ -392,18 +408,19 @@ def behind(registry: Registry, prefix: str) -> type[BaseHTTPRequestHandler]:
 
 def test_behind_a_proxy_with_a_prefix_all_links_and_forms_lead_there(browser: Browser, begin: Start) -> None:
     registry = begin()
-    with ThreadingHTTPServer(("127.0.0.1", 0), behind(registry, "/team/models")) as proxy:
-        Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02}).start()
-        url = f"http://127.0.0.1:{proxy.server_address[1]}/team/models"
+    with site(behind(registry, "/team/models")) as port:
+        url = f"http://127.0.0.1:{port}/team/models"
         browser.open(f"{url}/ui/models/iris/versions/v2")
         browser.type("#key", make_key(registry, "writer"))
         press(browser, "Log in")
+        browser.await_text("h1", "v2")
         assert browser.driver.current_url == f"{url}/ui/models/iris/versions/v2"
         cookies = {cookie["name"]: cookie for cookie in browser.driver.get_cookies()}
         assert (cookies["mlplat_session"]["path"], cookies["mlplat_session"]["httpOnly"]) == ("/team/models/ui", True)
         browser.type("#alias", "champion")
         browser.type("#reason", "through a proxy")
         press(browser, "Promote v2")
+        browser.await_text("[role=status]", "champion names v2 since")
         assert browser.driver.current_url == f"{url}/ui/models/iris/versions/v2?moved=champion"
         follow(browser, "iris")
         browser.await_text("h1", "iris")
@@ -413,7 +430,6 @@ def test_behind_a_proxy_with_a_prefix_all_links_and_forms_lead_there(browser: Br
         browser.find(".who button").click()
         browser.await_text("h1", "Log in")
         assert "mlplat_session" not in {cookie["name"] for cookie in browser.driver.get_cookies()}
-        proxy.shutdown()
     assert named(registry) == ("v2", "ann", "through a proxy")
 
 

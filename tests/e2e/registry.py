@@ -27,11 +27,13 @@ class Registry:
         service = self.release.namespace.object(pykube.Service, SERVICE)
         return f"http://{self.release.address(0)}:{service['spec']['ports'][0]['nodePort']}"
 
-    def ask(self, method: str, path: str, *, key: str | None = None, **given: Any) -> httpx.Response:
-        """What it answers."""
+    def ask(
+        self, method: str, path: str, *, key: str | None = None, at: str | None = None, **given: Any
+    ) -> httpx.Response:
+        """What it answers, or one of its pods at an address of its own."""
         sent = key or self.key
         headers = given.pop("headers", {}) | ({} if sent is None else {"X-API-Key": sent})
-        return httpx.request(method, self.url + path, headers=headers, timeout=60, **given)
+        return httpx.request(method, (at or self.url) + path, headers=headers, timeout=60, **given)
 
     def read(self, path: str) -> Any:
         """What is there, as JSON."""
@@ -52,6 +54,10 @@ class Registry:
         answer = self.ask("POST", "/keys", json={"name": f"e2e-{role}", "role": role})
         assert answer.status_code == 201, answer.text
         return str(answer.json()["key"])
+
+    def addresses(self) -> list[str]:
+        """Those of its pods."""
+        return [f"http://{pod['status']['podIP']}:8080" for pod in self.pods()]
 
     def pods(self) -> list[Object]:
         """Its pods."""

@@ -103,10 +103,11 @@ def list_(settings: KeyListSettings) -> None:
 def revoke(key_id: Annotated[str, typer.Argument(help="The id of the key.")], settings: DatabaseSettings) -> None:
     """Let a key open nothing from now on; registries that run follow within seconds."""
     from mlplat.registry.access import revoke_key
+    from mlplat.registry.audit import note_revoked
 
     with _database(settings) as database, database.write() as connection:
         key = revoke_key(connection, key_id, now=datetime.now(UTC))
-        _author().note(connection, "key.revoke", target=key_id, before={"name": key.name, "role": key.role})
+        note_revoked(connection, _author(), key)
     typer.echo(f"The key {key_id} of {key.name} is revoked")
 
 

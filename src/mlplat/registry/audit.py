@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select
 
 from mlplat.registry.access import Caller
-from mlplat.registry.bodies import Change, Page
+from mlplat.registry.bodies import Change, Key, Page
 from mlplat.registry.entries import short
 from mlplat.registry.keyset import Slice, Sort, page
 from mlplat.registry.tables import TAG, audit
@@ -31,6 +31,7 @@ class Author:
         target: str | None = None,
         before: Any = None,
         after: Any = None,
+        at: datetime | None = None,
     ) -> None:
         """Write a line.
 
@@ -41,11 +42,13 @@ class Author:
             target: what of it: a version, an alias; or the id of a key.
             before: what was there, as JSON.
             after: what is there now, as JSON.
+            at: when it happened; now, if not given.
         """
         connection.execute(
             insert(audit).values(
-                at=utc_now(),
+                at=at or utc_now(),
                 who=short(self.caller.name, TAG),
+                key_id=self.caller.key_id or None,
                 role=self.caller.role,
                 action=action,
                 model=model,
@@ -57,9 +60,16 @@ class Author:
         )
 
 
-def is_noted(connection: Connection, action: str, model: str, target: str) -> bool:
-    """Whether there is such a line."""
-    wanted = audit.c.model == model, audit.c.action == action, audit.c.target == target
+def note_revoked(connection: Connection, author: Author, key: Key) -> None:
+    """Write the line of a key that opens nothing from now on."""
+    before = key.model_dump(mode="json", include={"name", "role", "pattern"})
+    author.note(connection, "key.revoke", target=key.id, before=before)
+
+
+def is_noted(connection: Connection, action: str, model: str, target: str, **said: Any) -> bool:
+    """Whether there is such a line, which also says this, such as `at`."""
+    wanted = [audit.c.model == model, audit.c.action == action, audit.c.target == target]
+    wanted += [audit.c[name] == value for name, value in said.items()]
     return connection.scalar(select(audit.c.id).where(*wanted).limit(1)) is not None
 
 

@@ -185,6 +185,7 @@ class Change(BaseModel):
 
     at: AwareDatetime
     who: str
+    key_id: str | None = Field(description="Of the key, as two may have one name; null for who used no key.")
     role: str
     action: str
     model: str | None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy import exc as sql
 
 from mlplat.bundle.manifest import Manifest
@@ -16,7 +16,7 @@ from mlplat.registry.entries import read_entry, short
 from mlplat.registry.service import Service
 from mlplat.registry.tables import TAG, models, versions
 from mlplat.store import keys, tombstones
-from mlplat.store.aliases import AliasLog, utc_now
+from mlplat.store.aliases import AliasLog, Move, utc_now
 from mlplat.store.seal import seal
 
 Made = Callable[[Connection, bytes, bool], None]
@@ -60,7 +60,7 @@ def patch_model(
     lookup.encoded_model(service, name)
     given = asked.model_dump(include=asked.model_fields_set)
     with service.database.write() as connection:
-        model_id = _locked(connection, name)
+        model_id = rows.locked_model(connection, name)
         before = connection.execute(select(models).where(models.c.id == model_id)).mappings().one()
         _require_tags(before["tags"], seen)
         if "tags" in given:
@@ -71,36 +71,6 @@ def patch_model(
         changed = asked.model_dump(include=asked.model_fields_set)
         was = {field: before[field] for field in changed}
         author.note(connection, "model.patch", model=name, before=was, after=changed)
-
-
-def delete_model(service: Service, author: Author, name: str, reason: str) -> None:
-    """Delete a model with all its versions, each of which leaves a tombstone; what is published meanwhile stays.
-
-    Raises:
-        NotFoundError: if there is none.
-        ConflictError: if an alias names one of its versions; nothing is deleted then.
-    """
-    before = lookup.model(service, name)
-    there = service.store.versions(name)
-    for alias, move in service.store.aliases(name).items():
-        if move.version in there:
-            raise ConflictError(
-                f"The alias {alias!r} names {move.version!r} of {name!r}; nothing was deleted.",
-                hint=f"What an alias names is in use; an admin ends one by DELETE /models/{name}/aliases/{alias}.",
-            )
-    for version in there:
-        service.store.delete(name, version, by=author.caller.name, reason=reason)
-    with service.database.write() as connection:
-        model_id = _locked(connection, name)
-        left = service.store.versions(name)  # others may have published meanwhile
-        gone = versions.c.model_id == model_id, versions.c.version.not_in(left)
-        rows.remove_versions(
-            connection, model_id, connection.scalars(select(versions.c.version).where(*gone)), utc_now()
-        )
-        if not left:
-            connection.execute(delete(models).where(models.c.id == model_id))
-        note = {"reason": reason, "versions": there}
-        author.note(connection, "model.delete", model=name, before=before.model_dump(mode="json"), after=note)
 
 
 def check_new(service: Service, manifest: Manifest, model: str) -> None:
@@ -162,7 +132,7 @@ def patch_version(
     lookup.encoded_version(service, model, version)
     if "tags" in asked.model_fields_set:
         with service.database.write() as connection:
-            model_id = _locked(connection, model)
+            model_id = rows.locked_model(connection, model)
             wanted = versions.c.model_id == model_id, versions.c.version == version
             before = connection.execute(select(versions.c.id, versions.c.tags).where(*wanted)).one_or_none()
             if before is None:
@@ -173,21 +143,6 @@ def patch_version(
             connection.execute(update(models).where(models.c.id == model_id).values(updated_at=rows.later(utc_now())))
             was, now = {"tags": before.tags}, {"tags": tags}
             author.note(connection, "version.patch", model=model, target=version, before=was, after=now)
-
-
-def delete_version(service: Service, author: Author, model: str, version: str, reason: str) -> None:
-    """Delete a version for good.
-
-    Raises:
-        NotFoundError: if there is none.
-        ConflictError: if an alias names it.
-    """
-    before = lookup.version(service, model, version)
-    service.store.delete(model, version, by=author.caller.name, reason=reason)
-    with service.database.write() as connection:
-        rows.remove_versions(connection, _locked(connection, model), [version], utc_now())
-        was = before.model_dump(mode="json", include={"sha256", "created_at", "by", "metrics", "tags"})
-        author.note(connection, "version.delete", model=model, target=version, before=was, after={"reason": reason})
 
 
 def move_alias(
@@ -209,7 +164,7 @@ def move_alias(
         RequestError: 412, if the alias was moved meanwhile.
     """
     lookup.version(service, model, version)
-    before = AliasLog(service.store.objects, model, alias).current()
+    is_new = AliasLog(service.store.objects, model, alias).current() is None
     try:
         move = service.store.move(model, alias, version, reason=reason, by=author.caller.name, after=after)
     except MovedError as error:
@@ -217,39 +172,21 @@ def move_alias(
         raise RequestError(error.message, status=412, code="changed", hint=error.hint) from error
     with service.database.write() as connection:
         rows.put_moves(connection, rows.make_model(connection, model, move.at), [move])
-        if before is None or before.number != move.number:
-            was = None if before is None else {"version": before.version, "number": before.number}
-            now = {"version": move.version, "number": move.number, "reason": reason}
-            author.note(connection, "alias.move", model=model, target=alias, before=was, after=now)
-    return AliasMove(**move.model_dump(exclude={"writer"})), before is None
+        _note_own(connection, author, model, move, reason)
+    return AliasMove(**move.model_dump(exclude={"writer"})), is_new
 
 
 def keep_alias(service: Service, author: Author, model: str, alias: str, reason: str) -> AliasMove:
     """Say in the history of an alias why it is not moved. Raises NotFoundError if it does not exist."""
     lookup.alias(service, model, alias)
-    before = service.store.alias(model, alias)
-    service.store.stay(model, alias, reason=reason, by=author.caller.name)
+    log = AliasLog(service.store.objects, model, alias)
+    entry = log.stay(reason=reason, by=author.caller.name, clock=service.store.clock)
+    entry = entry or service.store.alias(model, alias)
     indexing.find_alias(service.database, service.store, model, alias)
-    found = lookup.alias(service, model, alias)
-    if found.number != before.number:  # else the last entry says so already
-        with service.database.write() as connection:
-            was = {"version": before.version, "number": before.number}
-            author.note(connection, "alias.stay", model=model, target=alias, before=was, after={"reason": reason})
-    return found
-
-
-def end_alias(service: Service, author: Author, model: str, alias: str, reason: str) -> None:
-    """Let an alias be none any more, so that what it named may be deleted; its last move stays in the audit log.
-
-    Raises:
-        NotFoundError: if it does not exist.
-    """
-    before = lookup.alias(service, model, alias)
-    ended = service.store.end(model, alias)
     with service.database.write() as connection:
-        rows.remove_moves(connection, _locked(connection, model), alias, ended)
-        was = before.model_dump(mode="json")
-        author.note(connection, "alias.end", model=model, target=alias, before=was, after={"reason": reason})
+        rows.locked_model(connection, model)
+        _note_own(connection, author, model, entry, reason)
+    return lookup.alias(service, model, alias)
 
 
 def _index(service: Service, author: Author, model: str, version: str, made: Made, *, received: bool = False) -> None:
@@ -273,15 +210,23 @@ def _index(service: Service, author: Author, model: str, version: str, made: Mad
         made(connection, found, not known)
 
 
+def _note_own(connection: Connection, author: Author, model: str, entry: Move, reason: str) -> None:
+    """Write a line for what a request added to the log of an alias, dated as it is there.
+
+    None is written for what someone else added, who was faster and leaves a line, nor twice: a request is sent again when the
+    database was away after the store had taken it.
+    """
+    action = "alias.stay" if entry.version == entry.previous else "alias.move"
+    is_own = (entry.by, entry.reason) == (author.caller.name, reason)
+    if not is_own or is_noted(connection, action, model, entry.alias, at=entry.at):
+        return
+    before = None if entry.previous is None else {"version": entry.previous, "number": entry.number - 1}
+    after = {"version": entry.version, "number": entry.number, "reason": reason}
+    author.note(connection, action, model=model, target=entry.alias, before=before, after=after, at=entry.at)
+
+
 def _require_tags(tags: Mapping[str, str], seen: Mapping[str, str] | None) -> None:
     if seen is not None and tags != seen:
         raise RequestError(
             "The tags were changed meanwhile; nothing was changed now.", status=412, code="changed", hint="Look again."
         )
-
-
-def _locked(connection: Connection, model: str) -> int:
-    model_id = rows.lock_model(connection, model)
-    if model_id is None:
-        raise lookup.no_model(model)
-    return model_id

@@ -115,7 +115,7 @@ def index_store(
     Args:
         database: with the catalogue.
         store: the truth.
-        again: read also those versions that are known already.
+        again: read also those versions that are known already, and write their rows anew.
         told: is told about each model.
     """
     total = Changes()
@@ -148,7 +148,9 @@ def index_model(database: Database, store: ObjectStore, model: str, *, again: bo
     for batch in _light(_entries(store, model, sorted(wanted, key=keys.natural), changes)):
         with database.write() as connection:
             model_id = rows.make_model(connection, model, min(entry.published_at for entry in batch))
-            changes.versions += sum([rows.put_version(connection, model_id, entry) for entry in batch])
+            changes.versions += sum([rows.put_version(connection, model_id, entry, again=again) for entry in batch])
+            if again:
+                rows.set_terms(connection, model_id)
     gone = [name for name in known.versions - there.versions if store.objects.size(keys.manifest(model, name)) is None]
     for some in _batches(iter(gone)):
         with database.write() as connection:

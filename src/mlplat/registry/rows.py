@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, case, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mlplat.errors import NotFoundError
 from mlplat.registry import tables
 from mlplat.registry.columns import plain, utc
 from mlplat.registry.entries import Entry, short
@@ -27,6 +28,14 @@ def lock_model(connection: Connection, name: str) -> int | None:
     return connection.execute(_locking(name)).scalar_one_or_none()
 
 
+def locked_model(connection: Connection, name: str) -> int:
+    """The id of a model as `lock_model` gives it. Raises NotFoundError."""
+    found = lock_model(connection, name)
+    if found is None:
+        raise NotFoundError(f"There is no model {name!r}.")
+    return found
+
+
 def make_model(connection: Connection, name: str, at: datetime) -> int:
     """The id of a model, which is made if it is not there; locked as `lock_model` does."""
     found = lock_model(connection, name)
@@ -42,14 +51,19 @@ def _locking(name: str) -> Select[int]:
     return select(models.c.id).where(models.c.name == name).with_for_update()
 
 
-def put_version(connection: Connection, model_id: int, entry: Entry, *, by: str | None = None) -> bool:
-    """Write a version of the store; whether it was not known. Its tags, and who published it, stay."""
+def put_version(
+    connection: Connection, model_id: int, entry: Entry, *, by: str | None = None, again: bool = False
+) -> bool:
+    """Write a version of the store, `again` also if it is there as it was; whether it was not known.
+
+    Its tags, and who published it, stay.
+    """
     row = entry.row()
     name = entry.manifest.version
     known = connection.execute(
         select(versions.c.id, versions.c.sha256).where(versions.c.model_id == model_id, versions.c.version == name)
     ).one_or_none()
-    if known is not None and known.sha256 == entry.sha256:
+    if known is not None and known.sha256 == entry.sha256 and not again:
         return False
     if known is None:
         version_id = connection.execute(

@@ -158,6 +158,7 @@ audit = Table(
     Column("before", Json),
     Column("after", Json),
     Column("request_id", String(TAG)),
+    Column("key_id", word(16)),
     Index(None, "model", "id"),
     Index(None, "who", "id"),
     Index(None, "action", "id"),

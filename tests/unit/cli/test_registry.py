@@ -3,17 +3,19 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.registries import await_listening, await_true
 
+from mlplat.registry.audit import list_changes
+from mlplat.registry.database import Database
+from mlplat.registry.keyset import Slice
 from mlplat.store import open_store
 
 from .conftest import Run
@@ -32,6 +34,11 @@ def test_a_key_is_printed_once_listed_and_revoked(run: Run) -> None:
     assert (row["name"], row["role"], row["pattern"], row["revoked_at"]) == ("ann", "writer", "team-*", None)
     assert row["id"] in run("registry", "keys", "revoke", row["id"]).out
     assert json.loads(run("registry", "keys", "list", "--output", "json").out)[0]["revoked_at"]
+    database = Database("sqlite:///models/registry.db")
+    with database.read() as connection:
+        line = list_changes(connection, Slice(), action="key.revoke").items[0]
+    database.close()
+    assert line.before == {"name": "ann", "role": "writer", "pattern": "team-*"}
     assert Path("models/registry.db").is_file()
 
 
@@ -70,24 +77,14 @@ def test_the_catalogue_is_made_anew(run: Run, draft: Drafts) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_server_answers_and_ends_well(tmp_path: Path, number: int) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlplat", "registry", "--open", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "mlplat", "registry", "--open", "--host", "127.0.0.1", "--port", "0"]
     environ = {**os.environ, "MLPLAT_DRAIN_SECONDS": "0.2"}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE)
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            if httpx.get(f"{url}/ready").status_code == 200:
-                break
-        except httpx.TransportError:
-            assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert httpx.get(f"{url}/models").json() == {"items": [], "next": None}
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=output)
+    with httpx.Client(base_url=await_listening(log, process), timeout=60) as client:
+        await_true(lambda: client.get("/ready").status_code == 200, 60)
+        assert client.get("/models").json() == {"items": [], "next": None}
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert b"Traceback" not in err
+    assert process.wait(60) == 0, log.read_text()
+    assert "Traceback" not in log.read_text()

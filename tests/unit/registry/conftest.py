@@ -3,12 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 from uuid import uuid4
 
+import psutil
 import psycopg
 import pytest
 from httpx import Client
@@ -18,7 +19,7 @@ from tests.registries import await_true
 from mlplat.objects.files import FileObjects
 from mlplat.registry.access import KeyRing, make_key
 from mlplat.registry.bodies import NewKey
-from mlplat.registry.database import Database
+from mlplat.registry.database import Database, DatabaseError
 from mlplat.registry.metrics import RegistryMetrics
 from mlplat.registry.migrations import migrate
 from mlplat.registry.run import make_server
@@ -77,6 +78,15 @@ class PostgreSQL:
         return psycopg.connect(self._uri, autocommit=True)
 
 
+def is_there(database: Database) -> bool:
+    """Whether a database that was away answers again; one look may be too short for a busy machine."""
+    try:
+        database.check()
+    except DatabaseError:
+        return False
+    return True
+
+
 def name_of(url: str) -> str:
     return url.partition("?")[0].rpartition("/")[2]
 
@@ -100,19 +110,23 @@ class Own:
 
     def hang(self) -> None:
         """Stop all of its processes; the kernel still takes connections for them."""
-        for process in self._processes():
-            process.suspend()
+        self._held()
 
     def go_on(self) -> None:
         """Let them run again."""
-        for process in reversed(self._processes()):
-            process.resume()
+        postmaster = self._postmaster()
+        for process in [*postmaster.children(recursive=True), postmaster]:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def kill(self) -> None:
-        """Kill them all."""
-        for process in self._processes():
-            process.kill()
-        self._server.get_postmaster_info().process.wait(30)
+        """Kill them all, and wait until none of them holds the shared memory any more."""
+        processes = self._held()
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        await_true(lambda: all(map(_has_ended, processes)), 60)
+        processes[-1].wait(60)  # also asks how it ended, without which it is taken for one that runs
 
     def start(self) -> None:
         """Let it run again after it was killed."""
@@ -128,9 +142,26 @@ class Own:
         """Take writes again."""
         self.databases.execute("SELECT pg_promote()")
 
-    def _processes(self) -> list[Any]:
-        postmaster = self._server.get_postmaster_info().process
-        return [postmaster, *postmaster.children(recursive=True)]
+    def _held(self) -> list[Any]:
+        """All processes, stopped: the first one before the others are looked for, so that no more come."""
+        postmaster = self._postmaster()
+        postmaster.suspend()
+        children = postmaster.children(recursive=True)
+        for process in children:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        return [*children, postmaster]
+
+    def _postmaster(self) -> Any:
+        return self._server.get_postmaster_info().process
+
+
+def _has_ended(process: Any) -> bool:
+    """Also if nobody has asked yet how it ended."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.fixture

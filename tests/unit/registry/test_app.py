@@ -50,7 +50,7 @@ def body_of(draft: Any) -> dict[str, Any]:
 
 
 def test_only_probes_are_answered_without_a_key(client: Client, stack: ExitStack) -> None:
-    bare = stack.enter_context(Client(base_url=client.base_url))
+    bare = stack.enter_context(Client(base_url=client.base_url, timeout=60))
     wrong: list[Any] = [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer mlp_aaaaaaaa_b"}, {"X-API-Key": b"\xff"}]
     assert bare.get("/health").json() == {"status": "ok"}
     assert bare.get("/ready").json()["status"] == "ready"
@@ -80,6 +80,15 @@ def test_keys_are_made_listed_and_revoked(client: Client) -> None:
     lines = client.get("/audit").json()["items"]
     assert [line["action"] for line in lines] == ["key.revoke", "key.create"]
     assert key not in json.dumps(lines)
+
+
+def test_a_key_cannot_be_asked_for_twice(client: Client) -> None:
+    refused = client.post("/keys", json={"name": "ann"}, headers={"Idempotency-Key": "k1"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
+    assert "shown once" in refused.json()["error"]
+    assert client.get("/keys").json()["items"] == []
+    said = client.get("/openapi.json").json()["paths"]["/keys"]["post"]["parameters"]
+    assert "Refused" in {each["name"].lower(): each["description"] for each in said}["idempotency-key"]
 
 
 def test_only_an_admin_of_all_models_makes_keys_or_sees_the_audit_log(client: Client, key: Any) -> None:
@@ -212,7 +221,7 @@ def test_without_its_database_the_registry_says_when_to_come_back_and_recovers(
     database = Database(url)
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 1 << 20, RegistryMetrics())
     version = draft("v1")
-    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}) as client:
+    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}, timeout=60) as client:
         assert service.prepared.wait(30)
         with database.write() as connection:
             other = make_key(connection, NewKey(name="ann"), now=utc_now()).key
@@ -238,7 +247,7 @@ def test_without_its_database_the_registry_says_when_to_come_back_and_recovers(
         assert (ready.status_code, ready.json()["status"], ready.json()["database"]) == (503, "unready", "away")
         assert "mlplat_registry_database_up 0.0" in client.get("/metrics").text
         postgresql.come(url)
-        assert client.get("/ready").status_code == 200
+        wait(lambda: client.get("/ready").status_code == 200)
         assert client.get("/models").json()["items"][0]["name"] == "iris"
         assert client.post("/models/iris/versions", **body_of(version)).status_code in {200, 201}
 
@@ -249,7 +258,7 @@ def test_a_registry_that_starts_without_its_database_waits_for_it(postgresql: An
     postgresql.go(url)
     database = Database(url)
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 1 << 20, RegistryMetrics())
-    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}) as client:
+    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}, timeout=60) as client:
         assert client.get("/health").status_code == 200
         assert client.get("/ready").status_code == 503
         answer = client.get("/models")
@@ -265,7 +274,10 @@ def test_without_its_store_the_registry_answers_from_the_catalogue(
     store = open_object_store(str(tmp_path / "store"))
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 4 << 20, RegistryMetrics())
     version = draft("v1")
-    with serving(service, sync_seconds=0.05) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}) as client:
+    with (
+        serving(service, sync_seconds=0.05) as base,
+        Client(base_url=base, headers={"X-API-Key": ADMIN}, timeout=60) as client,
+    ):
         assert service.prepared.wait(30)
         assert client.post("/models/iris/versions", **body_of(version)).status_code == 201
         (tmp_path / "store").rename(tmp_path / "away")
@@ -291,7 +303,7 @@ def test_without_its_store_the_registry_answers_from_the_catalogue(
 def test_what_others_publish_appears_by_itself(database: Database, tmp_path: Any, draft: Drafts) -> None:
     store = open_object_store(str(tmp_path / "store"))
     service = Service(database, store, KeyRing(database, open_to_all=True), tmp_path, 4 << 20, RegistryMetrics())
-    with serving(service, sync_seconds=0.05) as base, Client(base_url=base) as client:
+    with serving(service, sync_seconds=0.05) as base, Client(base_url=base, timeout=60) as client:
         version = draft("v1")
         store.publish(version.manifest, version.files)
         store.move("iris", "champion", "v1", reason="", by="")
@@ -303,17 +315,20 @@ def test_what_others_publish_appears_by_itself(database: Database, tmp_path: Any
 def test_what_the_database_holds_alone_is_all_that_is_lost_with_it(
     url: str, postgresql: Any, tmp_path: Any, draft: Drafts
 ) -> None:
-    """Descriptions, owners, tags, who published, keys, the audit log, idempotency keys; nothing else."""
+    """Descriptions, owners, tags, who published, when a model was changed, models without versions, keys, the audit log and
+    idempotency keys; nothing else.
+    """
     store = open_object_store(str(tmp_path / "store"))
 
     def ask(database: Database, act: Callable[[Client], Any]) -> Any:
         service = Service(database, store, KeyRing(database, open_to_all=True), tmp_path, 4 << 20, RegistryMetrics())
-        with serving(service, sync_seconds=0.05) as base, Client(base_url=base) as client:
+        with serving(service, sync_seconds=0.05) as base, Client(base_url=base, timeout=60) as client:
             assert service.prepared.wait(30)
             wait(lambda: "mlplat_registry_synced_timestamp_seconds 0.0" not in client.get("/metrics").text)
             return act(client)
 
     def write(client: Client) -> None:
+        assert client.post("/models", json={"name": "planned"}).status_code == 201
         for version in ("v1", "v2", "v3"):
             assert client.post("/models/iris/versions", **body_of(draft(version))).status_code == 201
         for version in ("v1", "v2"):
@@ -329,6 +344,8 @@ def test_what_the_database_holds_alone_is_all_that_is_lost_with_it(
     first, second = Database(url), Database(postgresql.new_url())
     ask(first, write)
     before, after = ask(first, read), ask(second, read)
+    assert [model["name"] for model in before[0]["items"]] == ["iris", "planned"]
+    del before[0]["items"][1]  # it has no version
     assert before[-1] == after[-1]  # the history says who moved an alias, so that is not lost
     assert [known(each) for each in before[:-1]] == [known(each) for each in after[:-1]]
     assert before[:-1] != after[:-1]

@@ -3,16 +3,20 @@
 import base64
 import http.client
 import json
+import pickle
 import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import joblib
 import pytest
 from httpx import Client
 
+from mlplat.registry import indexing
 from mlplat.registry.service import Service
 
 from .conftest import ADMIN
@@ -234,3 +238,31 @@ def test_headers_that_say_things_twice_or_for_others_change_nothing(client: Clie
     assert b"evil" not in answer
     assert b"location: /models/rose\r\n" in answer.lower()
     assert client.delete("/models/rose").status_code == 204
+
+
+class Bomb:
+    """What runs when it is unpickled: it makes a file."""
+
+    def __init__(self, fuse: Path) -> None:
+        self.fuse = fuse
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[Path]]:
+        return Path.touch, (self.fuse,)
+
+
+def test_what_is_uploaded_is_never_unpickled(
+    client: Client, service: Service, draft: Callable[..., Any], tmp_path: Path
+) -> None:
+    bomb = pickle.dumps(Bomb(tmp_path / "burst"))
+    contents = {"model.joblib": bomb, "model.onnx": bomb}
+    received, found = (draft(version, contents=contents) for version in ("v2", "v3"))
+    assert upload(client, received).status_code == 201
+    service.store.publish(found.manifest, found.files)
+    assert client.post("/models/iris/versions", json={"version": "v3"}).status_code == 201
+    for path in ("v2", "v2/manifest", "v3/files/model.joblib"):
+        assert client.get(f"/models/iris/versions/{path}").status_code == 200
+    assert client.put("/models/iris/aliases/bomb", json={"version": "v3"}).status_code == 201
+    assert indexing.index_store(service.database, service.store, again=True).unreadable == 0
+    assert not (tmp_path / "burst").exists()
+    joblib.load(found.files["model.joblib"])
+    assert (tmp_path / "burst").exists()

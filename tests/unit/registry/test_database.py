@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import exc as sql
 from sqlalchemy import insert, select, text
+from tests.registries import await_true
 
 from mlplat.errors import MlplatError, RequestError, UsageError
 from mlplat.registry import tables
 from mlplat.registry.columns import utc
 from mlplat.registry.database import Database, DatabaseError
+
+from .conftest import is_there
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
 
@@ -77,7 +80,7 @@ def test_a_database_that_goes_is_a_503_until_it_comes_back(postgresql: Any) -> N
         assert (caught.value.status, caught.value.code, caught.value.retry_after) == (503, "unavailable", 2)
     assert database.failures == 2
     postgresql.come(url)
-    database.check()
+    await_true(lambda: is_there(database))
     database.close()
 
 
@@ -94,6 +97,7 @@ def test_a_connection_that_is_cut_in_a_transaction_is_a_503(postgresql: Any) -> 
     with pytest.raises(DatabaseError):
         write()
     postgresql.come(url)
+    await_true(lambda: is_there(database))
     assert names(database) == set()
     database.close()
 
@@ -117,6 +121,7 @@ def test_more_transactions_than_connections_wait_and_then_are_a_503(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database.engine.pool, "_timeout", 0.05)
+    monkeypatch.setattr("mlplat.registry.database.FULL_SECONDS", 600)
     held = [database.engine.connect() for _ in range(10)]
     with pytest.raises(DatabaseError, match="timed out"), database.read():
         pass
@@ -126,7 +131,7 @@ def test_more_transactions_than_connections_wait_and_then_are_a_503(
     for each in held:
         each.close()
     assert names(database) == set()
-    database.check()
+    await_true(lambda: is_there(database))
 
 
 def test_a_file_that_cannot_be_is_said(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from tests.registries import STORES
 
 from mlplat.bundle.manifest import RecipeInfo
@@ -173,6 +173,29 @@ def test_tags_and_who_published_stay(database: Database, store: ObjectStore, pub
         found = catalogue.get_version(connection, "iris", "v1")
     assert found is not None
     assert (found.tags, found.by) == ({"team": "blue"}, "ann")
+
+
+def test_rows_that_are_wrong_are_made_anew(database: Database, store: ObjectStore, publish: Publish) -> None:
+    for version, accuracy in (("v1", 0.5), ("v2", 0.75)):
+        publish(version, metrics={"accuracy": accuracy})
+    indexing.index_store(database, store)
+
+    def said() -> Any:
+        with database.read() as connection:
+            listed = catalogue.list_versions(connection, "iris", ALL, sort="-metric:accuracy").items
+            found = catalogue.search_models(connection, "iris", ALL).items
+            return listed, found, catalogue.get_version(connection, "iris", "v1")
+
+    before = said()
+    assert [version.version for version in before[0]] == ["v2", "v1"]
+    with database.write() as connection:
+        connection.execute(delete(tables.metrics))
+        connection.execute(delete(tables.terms))
+        connection.execute(update(tables.versions).values(metrics={}, card="wrong", rows=7))
+    indexing.index_store(database, store)
+    assert said()[:2] == ([], [])
+    assert not indexing.index_store(database, store, again=True)
+    assert said() == before
 
 
 @STORES

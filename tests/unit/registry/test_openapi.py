@@ -45,7 +45,7 @@ def base(database: Database, store: ObjectStore, tmp_path: Path, draft: Callable
     store.publish(version.manifest, version.files)
     store.move("iris", "champion", "v1", reason="", by="")
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 1 << 20, RegistryMetrics())
-    with serving(service) as url, Client(base_url=url, headers=KEY) as client:
+    with serving(service) as url, Client(base_url=url, headers=KEY, timeout=60) as client:
         assert service.prepared.wait(30)
         assert client.get("/models/iris").status_code == 200
         yield url

@@ -74,7 +74,7 @@ def ask(client: Client, draft: Callable[..., Any]) -> Callable[..., Any]:
 
     def send(method: str, path: str, headers: dict[str, str]) -> Any:
         query = {"/search": "?q=iris", "/models/{name}/access": "?role=reader"}.get(path, "")
-        with Client(base_url=client.base_url, headers=headers) as bare:
+        with Client(base_url=client.base_url, headers=headers, timeout=60) as bare:
             filled = re.sub(r"{(\w+)}", lambda part: FILLED[part[1]], path)
             return bare.request(method, filled + query, json=BODIES.get((method, path)))
 

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
@@ -109,42 +109,53 @@ def test_a_key_sees_no_more_by_it(
         assert client.get(path, headers=headers).status_code in {403, 404}
 
 
+class HangingStore:
+    """An object store that takes connections and says nothing until it is closed."""
+
+    def __init__(self) -> None:
+        self.taken: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = Thread(target=self._take)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Cut all connections, and take no more."""
+        with suppress(OSError):  # it is closed already
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for each in [self._listener, *self.taken]:
+            each.close()
+
+    def _take(self) -> None:
+        with suppress(OSError):
+            while True:
+                self.taken.append(self._listener.accept()[0])
+
+
 @pytest.fixture
-def hanging_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
-    """An object store that takes connections and says nothing."""
-    taken: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
-
-        def take() -> None:
-            with suppress(OSError):
-                while True:
-                    taken.append(listener.accept()[0])
-
-        thread = Thread(target=take)
-        thread.start()
-        yield taken
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-    for each in taken:
-        each.close()
+def hanging_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[HangingStore]:
+    store = HangingStore()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    yield store
+    store.close()
 
 
 def test_a_store_that_hangs_leaves_threads_to_those_who_ask_the_database_only(
-    url: str, key: Callable[..., dict[str, str]], hanging_store: list[socket.socket], tmp_path: Path
+    url: str, key: Callable[..., dict[str, str]], hanging_store: HangingStore, tmp_path: Path
 ) -> None:
     database = Database(url)
-    store = ObjectStore(CloudObjects("s3://bucket", timeout=timedelta(seconds=5), retry=timedelta(0)))
+    store = ObjectStore(CloudObjects("s3://bucket", timeout=timedelta(minutes=10), retry=timedelta(0)))
     service = Service(database, store, KeyRing(database, admin_key=ADMIN), tmp_path, 4 << 20, RegistryMetrics())
-    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}, timeout=60) as client:
+    with serving(service) as base, Client(base_url=base, headers={"X-API-Key": ADMIN}, timeout=110) as client:
         assert service.prepared.wait(30)
         assert client.post("/models", json={"name": "iris", "tags": {"team": "a"}}).status_code == 201
-        with ThreadPoolExecutor(60) as threads:
+        with ThreadPoolExecutor(60) as threads, closing(hanging_store):  # the threads end with it
             missing = [threads.submit(client.get, f"/models/none{number}") for number in range(60)]
-            await_true(lambda: sum(each.done() for each in missing) == 60 - LOOKS)
-            assert len(hanging_store) >= LOOKS
+            await_true(lambda: sum(each.done() for each in missing) == 60 - LOOKS, 60)
+            await_true(lambda: len(hanging_store.taken) >= LOOKS)
             for path in ("/models/iris", "/models?tag=team:a", "/models"):
                 assert client.get(path, headers=key("reader")).status_code == 200
             assert sum(each.done() for each in missing) == 60 - LOOKS

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Header, Response
 from pydantic import TypeAdapter
 
 from mlplat.errors import RequestError
-from mlplat.registry import catalogue, changes, lookup, ranges
+from mlplat.registry import catalogue, changes, deletions, lookup, ranges
 from mlplat.registry.answers import JSONAnswer, answer
 from mlplat.registry.bodies import AliasMove, Deletion, NewMove, Page, Stay
 from mlplat.registry.routes.asking import AliasName, Asking, ModelName, Part, errors
@@ -65,7 +65,7 @@ def alias_routes(service: Service) -> APIRouter:
     ) -> Response:
         """End an alias, so that what it named may be deleted; who follows it keeps what it has."""
         author.caller.require_model(name, "admin")
-        changes.end_alias(service, author, name, alias, asked.reason if asked else "")
+        deletions.end_alias(service, author, name, alias, asked.reason if asked else "")
         return Response(status_code=204)
 
     @routes.get("/{alias}/history", response_model=Page[AliasMove], responses=errors(404))

@@ -2,16 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Header, Path, Response
 from pydantic import BaseModel
 
+from mlplat.errors import RequestError
 from mlplat.registry import access
 from mlplat.registry.answers import answer
+from mlplat.registry.audit import note_revoked
 from mlplat.registry.bodies import Key, MadeKey, NewKey
 from mlplat.registry.routes.asking import Admin, errors
 from mlplat.registry.service import Service
 from mlplat.store.aliases import utc_now
 
+NoIdempotencyKey = Annotated[str | None, Header(description="Refused: a key is shown once, and never again.")]
 KeyId = Annotated[str, Path(pattern=r"^[A-Za-z0-9]{1,16}$")]
 
 
@@ -33,8 +36,13 @@ def key_routes(service: Service) -> APIRouter:
             return answer(Keys(items=access.list_keys(connection)))
 
     @routes.post("", status_code=201, response_model=MadeKey, responses=errors(403))
-    def create(author: Admin, asked: NewKey) -> Response:
+    def create(author: Admin, asked: NewKey, idempotency_key: NoIdempotencyKey = None) -> Response:
         """Make a key; this answer is the only place that shows it."""
+        if idempotency_key is not None:
+            raise RequestError(
+                "Idempotency-Key: a key is shown once, so that no second answer can show it again; no key was made.",
+                hint="Leave the header out; if an answer was lost, revoke its key: GET /keys lists it.",
+            )
         with service.database.write() as connection:
             made = access.make_key(connection, asked, now=utc_now())
             author.note(connection, "key.create", target=made.id, after=asked.model_dump(mode="json"))
@@ -45,8 +53,7 @@ def key_routes(service: Service) -> APIRouter:
         """Let a key open nothing from now on; registries beside this one follow within seconds."""
         with service.database.write() as connection:
             key = access.revoke_key(connection, key_id, now=utc_now())
-            before = key.model_dump(mode="json", include={"name", "role", "pattern"})
-            author.note(connection, "key.revoke", target=key_id, before=before)
+            note_revoked(connection, author, key)
         service.keys.forget()
         return Response(status_code=204)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Query, Response
 from sqlalchemy import Connection
 
-from mlplat.registry import changes, encoded, lookup
+from mlplat.registry import changes, deletions, encoded, lookup
 from mlplat.registry.answers import JSONAnswer
 from mlplat.registry.bodies import Deletion, Model, ModelPatch, NewModel, Page, Role
 from mlplat.registry.idempotency import Answer, Keep, once
@@ -73,7 +73,7 @@ def model_routes(service: Service) -> APIRouter:
     def delete(author: Asking, name: ModelName, asked: Annotated[Deletion | None, Body()] = None) -> Response:
         """Delete a model with all its versions; refused while an alias names one of them."""
         author.caller.require_model(name, "admin")
-        changes.delete_model(service, author, name, asked.reason if asked else "")
+        deletions.delete_model(service, author, name, asked.reason if asked else "")
         return Response(status_code=204)
 
     return routes

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import OverloadedError, RequestError
-from mlplat.registry import changes, encoded, lookup
+from mlplat.registry import changes, deletions, encoded, lookup
 from mlplat.registry.answers import JSONAnswer, sentence
 from mlplat.registry.audit import Author
 from mlplat.registry.bodies import Deletion, NewVersion, Page, Version, VersionDetail, VersionPatch
@@ -131,7 +131,7 @@ def version_routes(service: Service) -> APIRouter:
     ) -> Response:
         """Delete a version for good: its name is not used again. Refused while an alias names it."""
         author.caller.require_model(name, "admin")
-        changes.delete_version(service, author, name, version, asked.reason if asked else "")
+        deletions.delete_version(service, author, name, version, asked.reason if asked else "")
         return Response(status_code=204)
 
     return routes

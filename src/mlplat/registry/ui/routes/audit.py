@@ -16,6 +16,7 @@ from mlplat.registry.ui.routes.models import Cursor
 from mlplat.registry.ui.visits import Visiting
 
 ACTIONS = (
+    "alias.end",
     "alias.move",
     "alias.stay",
     "key.create",

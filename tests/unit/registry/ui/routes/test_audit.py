@@ -20,7 +20,7 @@ def test_changes_are_shown_and_narrowed(client: Client, stranger: Make) -> None:
     ).replace("\2", ">")
     assert "<b>ann" not in page
     narrowed = words(someone.open("/ui/audit?model=iris&action=model.patch&who=&since=&until="))
-    assert narrowed.count("admin admin model.patch iris") == 1
+    assert narrowed.count("admin admin, key admin model.patch iris") == 1
     assert "model.create iris" not in narrowed
     today = datetime.now(UTC).date()
     inside = words(someone.open(f"/ui/audit?since={today - timedelta(1)}&until={today + timedelta(1)}"))

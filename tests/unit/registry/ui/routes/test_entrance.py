@@ -52,7 +52,7 @@ def test_the_cookie_of_a_session_is_for_the_pages_alone(stranger: Make) -> None:
 def test_the_api_takes_no_session_and_the_pages_no_key(client: Client, person: Make) -> None:
     someone = person("admin")
     session = someone.client.cookies["mlplat_session"]
-    bare = Client(base_url=client.base_url, cookies={"mlplat_session": session})
+    bare = Client(base_url=client.base_url, cookies={"mlplat_session": session}, timeout=60)
     with bare:
         for path in ("/models", "/keys", "/audit", "/docs", "/version"):
             assert bare.get(path).status_code == 401
