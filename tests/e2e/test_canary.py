@@ -38,6 +38,9 @@ METRE = '{"features": [5.1, 3.5, 100, 0.2]}'
 CLOSED = {"policies.networkPolicy.enabled": "true", "policies.networkPolicy.allowFrom[0].ipBlock.cidr": "0.0.0.0/0"}
 """Everyone may ask for predictions, and the operator reaches no more than it needs."""
 
+DRAINING = {"serving.settings.drainSeconds": "15"}
+"""A router has to notice that a pod leaves, which no one has to in values/minikube.yaml."""
+
 PAUSE_SECONDS, SETTLING_SECONDS = 14, 6
 """Of each step whose shares are counted; within the latter kube-proxy and traefik follow."""
 
@@ -60,7 +63,7 @@ def platform(cluster: Cluster, kube_cluster: KubeCluster, image: str, definition
     namespace = Namespace(cluster, kube_cluster.kube_client, f"e2e-{uuid4().hex[:8]}")
     namespace.create()
     release = Release(namespace, image)
-    release.install(*words(**CLOSED))
+    release.install(*words(**CLOSED, **DRAINING))
     bench = Workbench(namespace, image, f"{NAME}-store")
     bench.run("mlplat", "train", "--recipe", "iris", "--version", "v2", "--param", "n_estimators=11")
     for code in (FAILING, SLOW, PERMUTED):
