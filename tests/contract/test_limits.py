@@ -1,5 +1,6 @@
 """What one connection may take: each limit is a setting, and whoever reaches it harms nobody else."""
 
+import asyncio
 import gzip
 import re
 import resource
@@ -586,6 +587,15 @@ class TestPlaces:
         for client in (*waiting, refused):
             client.socket.close()
 
+    def test_more_in_one_turn_than_may_wait_are_all_answered_by_a_fast_model(self, small: Running) -> None:
+        """The loop reads all that has come before anything runs."""
+        with wires(small.port, 50, small.server) as clients:
+            clients[0].send(HEALTH).reply()
+            with standing(clients[0].other_end().loop):
+                for client in clients:
+                    client.send(ask(FLOWER))
+            assert {client.reply().status for client in clients} == {200}
+
     def test_those_that_wait_are_answered_and_the_other_when_it_comes_back(self, small: Running) -> None:
         with crowd(small) as (waiting, refused):
             assert int(refused.reply().headers["retry-after"]) >= 1
@@ -644,6 +654,23 @@ class TestPlaces:
             poll(lambda: connections(small) < before, "it is gone")
             gate.set()
             assert staying.reply().status == 200
+
+
+@contextmanager
+def standing(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """The loop of a server stands still."""
+    entered, gate = threading.Event(), threading.Event()
+
+    def stand() -> None:
+        entered.set()
+        assert gate.wait(PATIENCE_SECONDS)
+
+    loop.call_soon_threadsafe(stand)
+    assert entered.wait(PATIENCE_SECONDS)
+    try:
+        yield
+    finally:
+        gate.set()
 
 
 @contextmanager
