@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,9 @@ import pytest
 from tests.wire import Reply, Wire, request, wires
 
 from mlplat.errors import MlplatError
+from mlplat.serve.exchange import Exchange
+from mlplat.serve.run import TICK_SECONDS
+from mlplat.serve.service import Service
 from mlplat.web.listening import listen
 
 from .conftest import FLOWER, Running, Start, await_ready, held, poll, serving
@@ -327,6 +332,39 @@ class TestTheEnd:
             poll(lambda: ended(leaving), "the server ends")
             assert slow.reply().status == 408
             assert silent.ended() == "closed"
+
+    def test_what_came_while_the_loop_stood_still_is_answered(
+        self, leaving: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A loop that stood still calls its timers, and with them what closes idle connections, before it reads."""
+        monkeypatch.setattr("mlplat.serve.connection.MOMENT_SECONDS", 60.0)
+        monkeypatch.setattr("mlplat.serve.connection.LINGER_SECONDS", 60.0)
+        entered, asked = threading.Event(), threading.Event()
+        with wires(leaving.port, 2, leaving.server) as (idle, other):
+            idle.send(ASKED).reply()
+            other.send(HEALTH[:-1]).taken()
+            connection = idle.other_end()
+
+            def stand(service: Service, exchange: Exchange) -> None:
+                entered.set()
+                assert asked.wait(30)
+                connection._due = time.monotonic()
+                while time.monotonic() < connection._due + 2 * TICK_SECONDS:
+                    time.sleep(0.01)
+                answer(service, exchange)
+
+            answer = Service.answer
+            sigterm(leaving)
+            poll(lambda: connection._ending, "connections end")
+            with monkeypatch.context() as patched:
+                patched.setattr(Service, "answer", stand)
+                other.send(HEALTH[-1:])
+                assert entered.wait(30)
+            idle.send(ASKED)
+            asked.set()
+            assert last(idle.reply())
+            assert idle.ended() == "closed"
+        poll(lambda: ended(leaving), "the server ends")
 
     def test_a_third_signal_ends_all_at_once(self, leaving: Running) -> None:
         with Wire(leaving.port) as wire, held(leaving) as entered:
