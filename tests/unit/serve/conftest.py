@@ -124,6 +124,7 @@ def held(running: Running) -> Iterator[threading.Event]:
         yield entered
     finally:
         gate.set()
+        poll(lambda: not batcher._busy or running.server.force_exit, "what was held is over, and taught no cost")
         batcher._predict, batcher._cost = predict, cost
 
 
