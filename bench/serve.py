@@ -4,7 +4,7 @@ What is measured has one core, the client another one; all else is stopped meanw
 turn, round by round, so that what disturbs the machine hits all alike. A ratio is that of the best rounds, which others
 disturbed least. Exit 0 if every goal that was measured is met.
 
-    python bench/serve.py                                   all: 8 minutes
+    python bench/serve.py                                   all: 9 minutes
     python bench/serve.py --only base --seconds 2           against the constant only: 40 seconds
     python bench/serve.py --quick                           all, once and shortly: 2 minutes
     python bench/serve.py --write docs/performance.md       all, and the document brought up to date

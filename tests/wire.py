@@ -105,8 +105,11 @@ class Wire:
         if connection is None:
             return not self._readable()  # it is accepted later, or has ended
         end = connection.transport.get_extra_info("socket")
-        (come,) = struct.unpack_from("Q", end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136), 128)
-        return come < self._sent or fcntl.ioctl(end, termios.FIONREAD, bytes(4)) != bytes(4)
+        try:
+            (come,) = struct.unpack_from("Q", end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136), 128)
+            return come < self._sent or fcntl.ioctl(end, termios.FIONREAD, bytes(4)) != bytes(4)
+        except (OSError, ValueError):  # it was closed meanwhile
+            return True
 
     def half_close(self) -> Self:
         """Send no more."""

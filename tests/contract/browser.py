@@ -4,11 +4,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, Keys
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -58,8 +59,16 @@ class Browser:
         return text
 
     def await_text(self, selector: str, words: str) -> str:
-        poll(lambda: words in self.text(selector), f"{selector} says {words!r}")
-        return self.text(selector)
+        """Wait for words in the text of an element, also of a page that is still to come; that text."""
+        found: list[str] = []
+
+        def said() -> bool:
+            with suppress(WebDriverException):  # one page goes as the other comes
+                found[:] = [self.text(selector)]
+            return bool(found) and words in found[0]
+
+        poll(said, f"{selector} says {words!r}")
+        return found[0]
 
     def type(self, selector: str, text: str) -> None:
         """Replace what a field holds, as a person does."""

@@ -56,7 +56,7 @@ class Sdks:
 
 @pytest.fixture(scope="session")
 def sdks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sdks]:
-    """KServe's and MLflow's clients; made from the package registry the first time, from uv's cache thereafter."""
+    """KServe's and MLflow's clients, from uv's cache, where `make test` has put them; else from the package registry."""
     command = [uv.find_uv_bin(), "run", "--quiet", "--locked", "--python", sys.executable, "--script", str(SDKS)]
     environment = os.environ | {"UV_PYTHON_DOWNLOADS": "never", "MLFLOW_DISABLE_TELEMETRY": "true"}
     log = tmp_path_factory.mktemp("sdks") / "log"

@@ -15,21 +15,16 @@ from bench.fuzzing.mutations import shoot, stream
 from bench.fuzzing.requests import Limits
 from bench.fuzzing.shots import PROTOCOLS, right
 from bench.fuzzing.wire import Wire, ask
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.contract.draws import drawn
 from tests.unit.serve.conftest import Running
 
 VERSIONS = [("iris", "v1"), ("iris", "v2"), ("customers", "v1"), ("forecast", "v1")]
 LIMITS = Limits(rows=10_000)
 
 draws = st.randoms(use_true_random=False)
-bounded = settings(
-    derandomize=True,
-    database=None,
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+bounded = drawn(40)
 
 
 class Asker:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
+from tests.contract.draws import drawn
 from tests.unit.serve.conftest import Running
 
 CHECKS = [
@@ -39,13 +40,7 @@ def test_every_answer_is_one_that_the_document_names(
     assert len(bodies) > 3
     for operation in operations if mode is GenerationMode.POSITIVE else bodies:  # nothing is wrong with a mere path
 
-        @settings(
-            max_examples=10 if operation in bodies else 1,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        )
+        @drawn(10 if operation in bodies else 1)
         @given(case=operation.as_strategy(generation_mode=mode))
         def ask(case: Any) -> None:
             case.call_and_validate(base_url=url, checks=CHECKS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.contract.browser import DESKTOP, PHONE, Browser, open_browser
 from tests.unit.conftest import models as models  # noqa: PLC0414 - a fixture
-from tests.unit.serve.conftest import FLOWER, Running, Start, running_servers
+from tests.unit.serve.conftest import FLOWER, Running, Start, poll, running_servers
 
 from mlplat.serve.drift import LEAST_ROWS
 from mlplat.store import Store
@@ -98,12 +98,15 @@ def test_live_figures_move_with_the_requests(browser: Browser, trained: Path, st
     running = start(str(trained), model="iris", version="v1").ready()
     browser.open(url(running))
     browser.await_text("#live-requests", "0")
-    for _ in range(30):
+    texts = "return ['requests', 'errors', 'median'].map((of) => document.getElementById('live-' + of).innerText)"
+
+    def moved() -> bool:
         running.predict(FLOWER)
-    running.predict({"features": "none"})
-    browser.await_text("#live-median", "ms")
-    assert float(browser.text("#live-requests")) > 0
-    assert float(browser.text("#live-errors")) > 0
+        running.predict({"features": "none"})
+        requests, errors, median = browser.run(texts)
+        return median.endswith("ms") and float(requests) > 0 and float(errors) > 0
+
+    poll(moved, "the page shows requests, errors and how long they take")
     assert browser.all("#trace path")
 
 

@@ -42,7 +42,7 @@ def test_each_answer_is_of_exactly_one_version_and_those_that_served_are_gone(
     poll(lambda: gone([first, *served[:-1]]), "what served before is gone")
     assert versions.of(0, idle.ask(versions.questions[0], b"POST")) == VERSIONS[SWAPS % 2]
     idle.close()
-    assert model_threads() <= others + 1
+    poll(lambda: model_threads() <= others + 1, "the threads of those are gone")
     assert running.client.get("/metrics").text.count("mlplat_model_info{") == 1
 
 

@@ -72,6 +72,7 @@ def test_each_prediction_is_a_span_within_the_clients_trace(
     assert running.predict({"features": ["x", 1, 1, 1]}, headers=traced).status_code == 422
     assert running.predict(FLOWER).status_code == 200
     assert running.client.get("/health").status_code == 200
+    monkeypatch.setattr("mlplat.serve.spans.CLOSE_SECONDS", 30.0)
     running.server._spans.close()  # sends what is left, as the end of the process does
     spans = collector.spans()
     assert [attributes(span)["http.response.status_code"] for _, span in spans] == [200, 422, 200]

@@ -103,6 +103,7 @@ class Batcher:
         self._waiting = 0
         self._rows_waiting = 0
         self._busy = False
+        self._here = False  # a run is under way in the loop
         self._runs: deque[tuple[list[Job], int]] = deque()  # in the thread, with their rows
         self._calls = self._steps = 0
         self._step_seconds = cost.seconds(1)
@@ -138,6 +139,9 @@ class Batcher:
             OverloadedError: if too many jobs wait already, or it would be answered after its deadline.
         """
         if self._runs or self._waiting >= self._max_waiting:
+            if not self._runs:  # more may come in one turn than may wait
+                self._run_here()
+                self._fill()
             self.check(job.deadline, job.rows)
         job.asked = time.monotonic()
         job.waiting = True
@@ -221,6 +225,16 @@ class Batcher:
     def _run(self) -> None:
         """Run what waits, here or in the thread."""
         try:
+            self._run_here()
+        finally:
+            self._go_on()
+
+    def _run_here(self) -> None:
+        """Run what waits, unless that takes long or something runs already. What waits gets an error."""
+        if self._here or self._runs:
+            return
+        self._here = True
+        try:
             if not self._takes_long():
                 batch, rows = self._take()
                 if batch:
@@ -233,7 +247,7 @@ class Batcher:
         except Exception as error:  # noqa: BLE001 - a bug
             self._fail_waiting(error)
         finally:
-            self._go_on()
+            self._here = False
 
     def _go_on(self) -> None:
         """See to it that what waits is run."""

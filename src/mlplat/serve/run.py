@@ -115,7 +115,7 @@ class DrainingServer(uvicorn.Server):
         if self._access_log is not None:
             self._access_log.flush()
         if counter % SWEEP_TICKS == 0:
-            self._sweep()
+            await self._sweep()
         if counter % LOOK_TICKS == 0:
             self._keys.look()
         await self._accept_waiting()
@@ -168,7 +168,12 @@ class DrainingServer(uvicorn.Server):
         make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
         return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
-    def _sweep(self) -> None:
+    async def _sweep(self) -> None:
+        """End what has been idle, slow or stalled for too long; but read what came meanwhile before.
+
+        A loop that stood still calls its timers first.
+        """
+        await asyncio.sleep(0)
         now = asyncio.get_running_loop().time()
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
@@ -181,7 +186,7 @@ class DrainingServer(uvicorn.Server):
     async def _sweep_on(self) -> None:
         """Go on with what `on_tick` does, which uvicorn does not call while it ends."""
         while True:
-            self._sweep()
+            await self._sweep()
             await asyncio.sleep(TICK_SECONDS)
 
 

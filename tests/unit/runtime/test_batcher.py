@@ -198,13 +198,72 @@ def test_calls_are_bounded_like_batches_and_run_in_the_thread() -> None:
 
 
 def test_too_many_waiting_requests_are_refused_and_the_others_answered() -> None:
+    held = Held()
+
     async def scenario() -> None:
-        batcher = Batcher(doubling([]), cost=Cost(0, 0), max_waiting=2)
-        jobs = [ask(batcher, 0), ask(batcher, 1)]
+        batcher = Batcher(held, cost=Cost(0.05, 0), max_waiting=2)
+        jobs = [ask(batcher, 0)]
+        await held.started()
+        jobs += [ask(batcher, 1), ask(batcher, 2)]
         with pytest.raises(OverloadedError, match="2 requests wait already"):
-            ask(batcher, 2)
+            ask(batcher, 3)
+        held.release.set()
         for job in jobs:
             await job.got
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_more_in_one_turn_than_may_wait_are_all_answered() -> None:
+    runs: list[int] = []
+
+    async def scenario() -> list[float]:
+        batcher = Batcher(doubling(runs), cost=Cost(0, 0), max_waiting=2)
+        return [(await job.got).values.item() for job in [ask(batcher, value) for value in range(7)]]
+
+    assert asyncio.run(scenario()) == [0, 2, 4, 6, 8, 10, 12]
+    assert runs == [2, 2, 2, 1]
+
+
+def test_where_the_next_run_takes_long_the_thread_has_it_before_any_is_refused() -> None:
+    held = Held()
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=Cost(0.05, 0), max_waiting=2)
+        jobs = [ask(batcher, value) for value in range(4)]  # two of them with the thread
+        with pytest.raises(OverloadedError, match="2 requests wait already"):
+            ask(batcher, 4)
+        held.release.set()
+        assert [(await job.got).values.item() for job in jobs] == [0, 1, 2, 3]
+        batcher.close()
+
+    asyncio.run(scenario())
+    assert held.threads[0].startswith("predict")
+
+
+def test_those_who_ask_again_as_they_are_answered_begin_no_run_within_that() -> None:
+    told: list[object] = []
+
+    async def scenario() -> None:
+        batcher = Batcher(doubling([]), cost=Cost(0, 0), max_waiting=2)
+        again: list[Asked] = []
+
+        class Again(Asked):
+            def answer(self, prediction: Prediction, first: int) -> None:
+                told.append(prediction.values[first])
+                for value in (3, 4):
+                    try:
+                        again.append(ask(batcher, value))
+                    except OverloadedError as error:
+                        told.append(error.message)
+
+        for value in (1, 2):
+            batcher.submit(Again(rows(value), 1))
+        with pytest.raises(OverloadedError):  # as those who ask again are first
+            ask(batcher, 5)
+        assert told == [2, 4, "2 requests wait already.", "2 requests wait already."]
+        assert [(await asyncio.wait_for(job.got, 10)).values.item() for job in again] == [6, 8]
 
     asyncio.run(scenario())
 

@@ -26,11 +26,11 @@ PATIENCE_SECONDS = 30.0
 FLOWER = {"features": [5.1, 3.5, 1.4, 0.2]}
 
 
-def poll(condition: Callable[[], Any], what: str) -> None:
+def poll(condition: Callable[[], Any], what: str, patience: float = PATIENCE_SECONDS) -> None:
     """Wait until a condition holds."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < end, f"waited {PATIENCE_SECONDS} s until {what}"
+        assert time.monotonic() < end, f"waited {patience} s until {what}"
         time.sleep(0.01)
 
 
@@ -124,6 +124,7 @@ def held(running: Running) -> Iterator[threading.Event]:
         yield entered
     finally:
         gate.set()
+        poll(lambda: not batcher._busy or running.server.force_exit, "what was held is over, and taught no cost")
         batcher._predict, batcher._cost = predict, cost
 
 

@@ -265,7 +265,7 @@ class TestErrors:
         assert answer.startswith(b"HTTP/1.1 413 ")
 
     def test_a_slow_body_is_a_408(self, trained: Path, start: Start) -> None:
-        running = start(str(trained), model="iris", version="v1", receive_seconds=0.1).ready()
+        running = start(str(trained), model="iris", version="v1", receive_seconds=1).ready()
         head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
         with running.raw(head) as connection:
             answer = connection.makefile("rb").read()

@@ -1,6 +1,7 @@
 """Connections that are not read for a moment."""
 
 import asyncio
+import time
 from functools import partial
 from typing import Any
 
@@ -28,20 +29,24 @@ def test_each_is_called_back_once_in_its_turn() -> None:
     assert called == [0, 1, 2, 3, 4, 5]
 
 
-def test_the_more_there_are_the_longer_but_never_longer_than_a_share_of_the_deadline() -> None:
+def test_the_more_there_are_the_longer_but_never_longer_than_a_share_of_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+
     async def scenario(deadline: float, number: int) -> float:
         waiting = Calm(deadline)
         for _ in range(number):
             waiting.wait(lambda: None)
-        return max(until for until, _, _ in waiting._waiting) - asyncio.get_running_loop().time()
+        return max(until for until, _, _ in waiting._waiting) - 1000.0
 
     def longest(deadline: float, number: int) -> float:
         return asyncio.run(scenario(deadline, number))
 
-    assert longest(30, 10) == pytest.approx(calm.CALM_SECONDS, abs=0.05)
-    assert longest(30, calm.REFUSALS_A_SECOND // 2) == pytest.approx(0.5, abs=0.05)
-    assert longest(30, 2 * calm.REFUSALS_A_SECOND) == pytest.approx(calm.LONGEST_SECONDS, abs=0.05)
-    assert longest(0.4, 100) == pytest.approx(0.1, abs=0.05)
+    assert longest(30, 10) == pytest.approx(calm.CALM_SECONDS)
+    assert longest(30, calm.REFUSALS_A_SECOND // 2 + 1) == pytest.approx(0.5)
+    assert longest(30, 2 * calm.REFUSALS_A_SECOND) == pytest.approx(calm.LONGEST_SECONDS)
+    assert longest(0.4, 100) == pytest.approx(0.1)
 
 
 def test_many_refusals_are_told_from_few() -> None:

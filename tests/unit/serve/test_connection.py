@@ -821,7 +821,7 @@ class TestHooks:
             wire.send(request("GET", "/docs")).reply()
             (connection,) = (
                 each
-                for each in iris.server.server_state.connections
+                for each in list(iris.server.server_state.connections)
                 if isinstance(each, Connection) and each.client == wire.socket.getsockname()
             )
             assert connection.app is iris.server.config.loaded_app
