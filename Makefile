@@ -21,11 +21,11 @@ lint: .venv/.synced
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# KServe's and MLflow's clients have an environment of their own, in uv's cache.
+# KServe's and MLflow's clients, for the contract tests, have an environment of their own, in uv's cache.
 test: lint
+	$(BIN)/pytest tests/unit -n 2 --cov --cov-report=term --cov-fail-under=90
 	UV_PYTHON_DOWNLOADS=never MLFLOW_DISABLE_TELEMETRY=true \
 		$(BIN)/uv run --quiet --locked --python $(BIN)/python --script tests/contract/sdks.py < /dev/null
-	$(BIN)/pytest tests/unit -n 2 --cov --cov-report=term --cov-fail-under=90
 	$(BIN)/pytest tests/docs tests/chart tests/contract -n 2
 
 # On a cluster: CLUSTER=... names the command that owns it, E2E_IMAGE=... an image that its nodes have already.

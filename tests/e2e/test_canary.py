@@ -244,7 +244,7 @@ def text_at(url: str) -> str:
     """What is there; empty if nobody answers yet."""
     try:
         return httpx.get(url, timeout=30).raise_for_status().text
-    except httpx.TransportError:
+    except httpx.HTTPError:
         return ""
 
 

@@ -163,7 +163,7 @@ def test_an_outage_of_the_store_fails_no_request_and_is_caught_up_with(
 
     with under_load(*clients(LIGHT)) as traffic:
         traffic.await_more(500)
-        minio = processes.minio()
+        (minio,) = processes.minio()
         os.kill(minio, signal.SIGSTOP)
         try:
             stopped = time.monotonic()

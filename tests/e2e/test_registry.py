@@ -256,8 +256,13 @@ def test_an_outage_of_the_store_is_said_and_ends_by_itself(
         with unreachable(cluster, "minio") as begun:
             path = f"{MODEL}/versions/v2/files/{file}"
             fetch = partial(registry.ask, "GET", path)
-            # with all its connections; its data stays
-            await_away(registry, path, lambda: os.kill(processes.minio(), signal.SIGKILL))
+
+            def cut() -> None:
+                """With all its connections; its data stays."""
+                for process in processes.minio():
+                    os.kill(process, signal.SIGKILL)
+
+            await_away(registry, path, cut)
 
             def over() -> bool:
                 assert registry.versions() == {first, "v2"}

@@ -251,7 +251,9 @@ def _spec_of(resource: Resource, base: Base) -> Spec:
         raise UsageError("spec.route.parentRefs: name the Gateway that requests come from.")
     scaling = spec.autoscaling or Autoscaling()
     least, most = scaling.min_replicas, scaling.max_replicas
-    if least is not None and most is not None and least > most:  # the definition cannot see what an environment says
+    if (
+        scaling.enabled and least is not None and most is not None and least > most
+    ):  # the definition cannot see what an environment says
         raise UsageError(
             f"spec.autoscaling: minReplicas, {least}, is above maxReplicas, {most}; what it does not say is its environment's."
         )

@@ -41,8 +41,9 @@ class Turns:
         return False
 
     def give_back(self, key: Key) -> None:
-        """Let another one have the turn of a Deployment that could not be written."""
-        if self._rolling is not None:
+        """Let another one have the turn of a Deployment that could not be written; one that was, and so rolls, keeps it."""
+        found = self._deployments.get(key)
+        if self._rolling is not None and (found is None or not self._is_new(found)):
             self._rolling.discard(key)
 
     def _is_new(self, deployment: Manifest) -> bool:

@@ -71,11 +71,9 @@ class VersionBook:
         """Look up what is new at once, and what may change every so often; runs until it is cancelled."""
         try:
             while True:
+                self._new.clear()
                 due = [wish for wish in self._asked if not self._settled(wish)]
                 await asyncio.gather(*(self._ask(wish) for wish in due))
-                self._new.clear()
-                if any(wish not in self._known for wish in self._asked):
-                    continue
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._seconds):
                         await self._new.wait()

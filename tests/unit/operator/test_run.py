@@ -144,11 +144,13 @@ def test_those_that_wait_are_told_while_no_worker_is_free(
     async def scenario() -> None:
         async with operating:
             told = operating.operator.metrics.exposition
-            await operating.until(lambda: any("/iris/status" in each for each in list(server.writes)))
-            assert b"mlplat_operator_queue 0.0" in told()
-            del server.refusals["/namespaces/gone/modeldeployments"]
-            await operating.until(lambda: b"mlplat_operator_queue 1.0" in told())
-            answers.set()
+            try:
+                await operating.until(lambda: any("/iris/status" in each for each in list(server.writes)))
+                assert b"mlplat_operator_queue 0.0" in told()
+                del server.refusals["/namespaces/gone/modeldeployments"]
+                await operating.until(lambda: b"mlplat_operator_queue 1.0" in told())
+            finally:
+                answers.set()
             await operating.until(lambda: b"mlplat_operator_queue 0.0" in told())
 
     asyncio.run(scenario())

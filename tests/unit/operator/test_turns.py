@@ -87,6 +87,15 @@ def test_one_that_is_deleted_or_cannot_be_written_lets_another_have_its_turn() -
     assert not turns.waits(KEYS[2])
 
 
+def test_one_that_rolls_keeps_its_turn_though_something_beside_it_could_not_be_written() -> None:
+    seen = fleet()
+    turns = Turns(seen, digest=NEW, most=1)
+    assert not turns.waits(KEYS[0])
+    seen[KEYS[0]] = deployment(NEW, ready=False)
+    turns.give_back(KEYS[0])
+    assert turns.waits(KEYS[1])
+
+
 def test_after_a_restart_those_under_way_are_counted() -> None:
     seen = fleet(None) | {KEYS[0]: deployment(NEW, ready=False)}
     turns = Turns(seen, digest=NEW, most=1)
