@@ -6,7 +6,7 @@ A request that is sent again, as the database was away when its line was due, le
 from sqlalchemy import delete, select
 
 from mlplat.errors import ConflictError, GoneError
-from mlplat.registry import lookup, rows
+from mlplat.registry import indexing, lookup, rows
 from mlplat.registry.audit import Author, is_noted
 from mlplat.registry.service import Service
 from mlplat.registry.tables import models, moves, versions
@@ -87,9 +87,9 @@ def end_alias(service: Service, author: Author, model: str, alias: str, reason: 
     service.store.end(model, alias)
     with service.database.write() as connection:
         model_id = rows.locked_model(connection, model)
-        left = AliasLog(service.store.objects, model, alias).numbers()  # others may have made it anew meanwhile
         its = moves.c.model_id == model_id, moves.c.alias == alias
-        known = connection.scalars(select(moves.c.number).where(*its)).all()
-        rows.remove_moves(connection, model_id, alias, set(known) - set(left))
+        rows.remove_moves(connection, model_id, alias, connection.scalars(select(moves.c.number).where(*its)).all())
+        log = AliasLog(service.store.objects, model, alias)  # others may have made it anew meanwhile, from number 1 on
+        rows.put_moves(connection, model_id, list(indexing.readable(log, log.numbers(), indexing.Changes())))
         if not is_noted(connection, "alias.end", model, alias, before=was):
             author.note(connection, "alias.end", model=model, target=alias, before=was, after={"reason": reason})

@@ -90,6 +90,26 @@ def test_an_alias_that_is_made_anew_has_lines_of_its_own(client: Client) -> None
         assert [line["after"]["reason"] for line in lines(client, action)] == ["twice", "once"]
 
 
+def test_an_alias_that_is_made_anew_while_it_ends_has_its_new_history(
+    client: Client, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("v2", "v3"):
+        assert client.put(CHAMPION, json={"version": version, **WHY}).status_code == 200
+    real = store.end
+
+    def end(*given: str) -> list[int]:
+        ended = real(*given)
+        store.move("iris", "champion", "v2", reason="made anew", by="ann")
+        return ended
+
+    monkeypatch.setattr(store, "end", end)
+    assert client.request("DELETE", CHAMPION, json=WHY).status_code == 204
+    history = client.get(f"{CHAMPION}/history").json()["items"]
+    assert [(entry["number"], entry["version"], entry["reason"]) for entry in history] == [(1, "v2", "made anew")]
+    assert client.get(CHAMPION).json()["version"] == "v2"
+    assert client.get("/models/iris").json()["aliases"]["champion"] == "v2"
+
+
 def test_of_two_who_make_the_same_move_only_the_one_who_did_has_a_line(
     client: Client, store: ObjectStore, key: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
