@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 from httpx import Client
+from sqlalchemy import func, select, update
 
 from mlplat.registry import indexing
 from mlplat.registry.audit import Author
 from mlplat.registry.database import DatabaseError
 from mlplat.registry.service import Service
+from mlplat.registry.tables import audit
 from mlplat.store import ObjectStore
+from mlplat.store.aliases import utc_now
 
 from .conftest import Publish
 
@@ -80,6 +83,20 @@ def test_a_line_is_dated_as_the_history_is(client: Client) -> None:
     assert [line["at"] for line in said] == [entry["at"] for entry in history[:2]]
     assert [line["before"] for line in said] == [{"version": "v2", "number": 2}, {"version": "v1", "number": 1}]
     assert [line["after"]["number"] for line in said] == [3, 2]
+
+
+def test_a_line_of_an_older_release_is_not_written_again(client: Client, service: Service) -> None:
+    said = {"alias.move": {"version": "v2", "number": 2, **WHY}, "alias.stay": WHY}  # a stay has no number there
+    for action, after in said.items():
+        method, path, body = WRITES[action]
+        assert client.request(method, path, json=body).is_success
+        with service.database.write() as connection:
+            its = audit.c.action == action, audit.c.target == "champion"
+            last = connection.scalar(select(func.max(audit.c.id)).where(*its))
+            connection.execute(update(audit).where(audit.c.id == last).values(at=utc_now(), after=after))
+        assert client.request(method, path, json=body).is_success
+        (line,) = lines(client, action)
+        assert line["after"] == after
 
 
 def test_an_alias_that_is_made_anew_has_lines_of_its_own(client: Client) -> None:
