@@ -1,12 +1,14 @@
 """Each write has one line in the audit log, of who made it, also if the database was away when the line was due."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
-from httpx import Client
+from httpx import Client, Response
 from sqlalchemy import func, select, update
 
+from mlplat.errors import ConflictError, MlplatError, StoreError
 from mlplat.registry import indexing
 from mlplat.registry.audit import Author
 from mlplat.registry.database import DatabaseError
@@ -18,12 +20,13 @@ from mlplat.store.aliases import utc_now
 from .conftest import Publish
 
 CHAMPION = "/models/iris/aliases/champion"
+VERSION = "/models/iris/versions/v3"
 WHY = {"reason": "a test"}
 WRITES: dict[str, tuple[str, str, dict[str, str]]] = {
     "alias.move": ("PUT", CHAMPION, {"version": "v2", **WHY}),
     "alias.stay": ("POST", f"{CHAMPION}/stays", WHY),
     "alias.end": ("DELETE", CHAMPION, WHY),
-    "version.delete": ("DELETE", "/models/iris/versions/v3", WHY),
+    "version.delete": ("DELETE", VERSION, WHY),
     "model.delete": ("DELETE", "/models/rose", WHY),
 }
 
@@ -40,6 +43,10 @@ def _published(client: Client, service: Service, publish: Publish) -> None:
 def lines(client: Client, action: str) -> list[Any]:
     found: list[Any] = client.get(f"/audit?action={action}").json()["items"]
     return [line for line in found if (line["after"] or {}).get("reason") != "the first"]
+
+
+def gone(answer: Response) -> bool:
+    return (answer.status_code, answer.json()["code"]) == (404, "deleted")
 
 
 def lose_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,13 +151,77 @@ def test_of_two_who_make_the_same_move_only_the_one_who_did_has_a_line(
     assert [(line["who"], line["after"]["reason"]) for line in lines(client, "alias.move")] == [("a writer", "mine")]
 
 
-def test_of_two_who_delete_a_version_only_the_one_who_did_has_a_line(
-    client: Client, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+def test_of_two_who_delete_a_version_only_the_one_who_did_has_a_line(client: Client, store: ObjectStore) -> None:
+    tombstone = store.delete("iris", "v3", by="ann", reason="by hand")
+    assert client.request("DELETE", VERSION, json=WHY).status_code == 204
+    (line,) = lines(client, "version.delete")
+    assert (line["who"], line["key_id"], line["after"]) == ("ann", None, {"reason": "by hand"})
+    assert datetime.fromisoformat(line["at"]) == tombstone.at
+    assert "accuracy" in line["before"]["metrics"]
+    assert gone(client.request("DELETE", VERSION, json=WHY))
+    assert lines(client, "version.delete") == [line]
+
+
+@pytest.mark.parametrize("is_another", [False, True])
+def test_a_lost_line_of_a_deletion_is_left_by_who_deletes_again_for_another_reason(
+    client: Client, key: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch, is_another: bool
 ) -> None:
-    store.delete("iris", "v3", by="ann", reason="by hand")
-    assert client.request("DELETE", "/models/iris/versions/v3", json=WHY).status_code == 204
+    lose_a_line(monkeypatch)
+    assert client.request("DELETE", VERSION, json=WHY).status_code == 503
+    headers = key("admin") if is_another else {}
+    reason = WHY if is_another else {"reason": "another"}
+    assert client.request("DELETE", VERSION, json=reason, headers=headers).status_code == 204
+    (line,) = lines(client, "version.delete")
+    assert (line["who"], line["role"], line["after"]) == ("admin", "admin", WHY)
+    assert gone(client.request("DELETE", VERSION, json=WHY))
+    assert lines(client, "version.delete") == [line]
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_what_the_line_of_a_model_tells_has_no_line_of_its_own(
+    client: Client, store: ObjectStore, publish: Publish, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    real = store.delete
+
+    def meanwhile(*given: str, **rest: Any) -> Any:
+        if is_kept:
+            publish("v2", model="rose")
+        return real(*given, **rest)
+
+    monkeypatch.setattr(store, "delete", meanwhile)
+    assert client.request("DELETE", "/models/rose", json=WHY).status_code == 204
+    assert client.get("/models/rose").status_code == (200 if is_kept else 404)
+    for reason in (WHY, {"reason": "another"}):
+        assert gone(client.request("DELETE", "/models/rose/versions/v1", json=reason))
     assert lines(client, "version.delete") == []
-    assert client.request("DELETE", "/models/iris/versions/v3", json=WHY).status_code == 404
+
+
+@pytest.mark.parametrize("stopped", [ConflictError, StoreError])
+def test_what_was_deleted_before_the_store_stopped_is_gone_and_has_lines(
+    client: Client, service: Service, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, stopped: type[MlplatError]
+) -> None:
+    assert client.request("DELETE", CHAMPION, json=WHY).status_code == 204
+    real = store.delete
+
+    def meanwhile(model: str, version: str, **rest: Any) -> Any:
+        if version == "v1":  # someone else is faster, and a look at the store takes it out of the catalogue
+            real(model, version, by="ann", reason="by hand")
+            indexing.index_model(service.database, store, model)
+        if version == "v3":
+            raise stopped("It is a test.")
+        return real(model, version, **rest)
+
+    monkeypatch.setattr(store, "delete", meanwhile)
+    refused = client.request("DELETE", "/models/iris", json=WHY)
+    assert refused.status_code == stopped.status
+    assert [each["version"] for each in client.get("/models/iris/versions").json()["items"]] == ["v3"]
+    (line,) = lines(client, "version.delete")
+    assert (line["target"], line["who"], line["after"]) == ("v2", "admin", WHY)
+    assert "accuracy" in line["before"]["metrics"]
+    monkeypatch.setattr(store, "delete", real)
+    assert client.request("DELETE", "/models/iris", json=WHY).status_code == 204
+    (whole,) = lines(client, "model.delete")
+    assert whole["after"] == {**WHY, "versions": ["v3"]}
 
 
 def test_what_was_deleted_before_an_alias_kept_a_version_is_said_and_gone(
