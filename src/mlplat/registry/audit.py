@@ -73,6 +73,14 @@ def is_noted(connection: Connection, action: str, model: str, target: str, **sai
     return connection.scalar(select(audit.c.id).where(*wanted).limit(1)) is not None
 
 
+def lines_since(
+    connection: Connection, action: str, model: str, target: str | None, at: datetime
+) -> Sequence[Row[Any]]:
+    """The lines of what happened at a time, or later; older releases dated a line when they wrote it."""
+    wanted = audit.c.model == model, audit.c.action == action, audit.c.target == target, audit.c.at >= at
+    return connection.execute(select(audit).where(*wanted)).all()
+
+
 def list_changes(
     connection: Connection,
     part: Slice,

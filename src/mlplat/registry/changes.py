@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy import exc as sql
 
 from mlplat.bundle.manifest import Manifest
 from mlplat.errors import ConflictError, MovedError, NotFoundError, RequestError
 from mlplat.registry import encoded, indexing, lookup, rows
-from mlplat.registry.audit import Author, is_noted
+from mlplat.registry.audit import Author, is_noted, lines_since
 from mlplat.registry.bodies import AliasMove, ModelPatch, NewModel, VersionPatch
 from mlplat.registry.entries import read_entry, short
 from mlplat.registry.service import Service
@@ -218,11 +218,18 @@ def _note_own(connection: Connection, author: Author, model: str, entry: Move, r
     """
     action = "alias.stay" if entry.version == entry.previous else "alias.move"
     is_own = (entry.by, entry.reason) == (author.caller.name, reason)
-    if not is_own or is_noted(connection, action, model, entry.alias, at=entry.at):
+    if not is_own or entry.number in map(_number, lines_since(connection, action, model, entry.alias, entry.at)):
         return
     before = None if entry.previous is None else {"version": entry.previous, "number": entry.number - 1}
     after = {"version": entry.version, "number": entry.number, "reason": reason}
     author.note(connection, action, model=model, target=entry.alias, before=before, after=after, at=entry.at)
+
+
+def _number(line: Row[Any]) -> int:
+    """Which entry of an alias a line tells; of a stay, older releases say only what was before it."""
+    before: int = (line.before or {}).get("number", 0)
+    number: int = line.after.get("number", before + 1)
+    return number
 
 
 def _require_tags(tags: Mapping[str, str], seen: Mapping[str, str] | None) -> None:

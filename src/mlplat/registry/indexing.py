@@ -94,7 +94,7 @@ def find_alias(database: Database, store: ObjectStore, model: str, alias: str) -
     if not numbers:
         return False
     known = _known(database, model).moves[alias]
-    for batch in _batches(_readable(log, sorted(numbers - known), Changes())):
+    for batch in _batches(readable(log, sorted(numbers - known), Changes())):
         put_moves(database, model, batch)
     return True
 
@@ -188,7 +188,7 @@ def _index_alias(  # noqa: PLR0917
     database: Database, store: ObjectStore, model: str, alias: str, there: set[int], known: set[int], changes: Changes
 ) -> None:
     log = AliasLog(store.objects, model, alias)
-    for batch in _batches(_readable(log, sorted(there - known), changes)):
+    for batch in _batches(readable(log, sorted(there - known), changes)):
         put_moves(database, model, batch)
         changes.moves += len(batch)
     gone = [number for number in known - there if store.objects.size(keys.move(model, alias, number)) is None]
@@ -253,7 +253,8 @@ def _entries(store: ObjectStore, model: str, wanted: list[str], changes: Changes
             logs.get().warning("version_unreadable", model=model, version=version, reason=str(error))
 
 
-def _readable(log: AliasLog, numbers: list[int], changes: Changes) -> Iterator[Move]:
+def readable(log: AliasLog, numbers: list[int], changes: Changes) -> Iterator[Move]:
+    """Moves of an alias, but those that were removed meanwhile, and those that are damaged, which are counted."""
     for number in numbers:
         try:
             yield log.read(number)
