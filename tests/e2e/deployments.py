@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -30,6 +31,15 @@ def define(cluster: Cluster, **metadata: Any) -> None:
     words = ("kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=helm", "--filename", "-")
     cluster.run(*words, stdin=json.dumps(definition))
     cluster.run("kubectl", "wait", "--for=condition=Established", f"crd/{definition['metadata']['name']}")
+
+
+def is_open(host: str, port: int) -> bool:
+    """Whether connections are taken there."""
+    try:
+        socket.create_connection((host, port), timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 class ModelDeployment(pykube.objects.NamespacedAPIObject):  # type: ignore[misc]
@@ -100,9 +110,13 @@ class Deployments:
         return poll(settled, f"{name} has {count} pods", 180)
 
     def url(self, name: str) -> str:
-        """Where it answers, seen from this machine."""
-        port = self.namespace.object(pykube.Service, name)["spec"]["ports"][0]["nodePort"]
-        return f"http://{self.release.address(0)}:{port}/predict"
+        """Where it answers, seen from this machine; as soon as the node leads there, a moment after its first pod is Ready."""
+        host, port = (
+            self.release.address(0),
+            self.namespace.object(pykube.Service, name)["spec"]["ports"][0]["nodePort"],
+        )
+        poll(lambda: is_open(host, port), f"the node leads to {name}")
+        return f"http://{host}:{port}/predict"
 
     def predict(self, name: str, body: Object) -> Object:
         """One prediction."""
