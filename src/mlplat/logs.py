@@ -53,6 +53,11 @@ def get() -> structlog.typing.FilteringBoundLogger:
     return logger
 
 
+def told(error: BaseException, most: int = 300) -> str:
+    """What an error says, so many characters of it at most; what it is if it says nothing, as a TimeoutError does."""
+    return (str(error) or repr(error))[:most]
+
+
 class Dropping(io.TextIOBase):
     """Writes whole lines to a file descriptor, and drops those that whoever reads it has no room for.
 

@@ -96,9 +96,7 @@ class Informer:
                     self._refusing.add(namespace)
                     self._set_synced()
                 kind = self._resource.__name__
-                logs.get().warning(
-                    "watch_failed", kind=kind, namespace=namespace, error=(str(error) or repr(error))[:300]
-                )
+                logs.get().warning("watch_failed", kind=kind, namespace=namespace, error=logs.told(error))
                 if loop.time() - begun > LONGEST_RETRY_SECONDS:  # it was well for a while
                     retry = FIRST_RETRY_SECONDS
                 await asyncio.sleep(retry * random.uniform(0.5, 1.0))

@@ -73,12 +73,8 @@ class WorkQueue:
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 seconds = min(FIRST_RETRY_SECONDS * 2 ** min(failures, 10), LONGEST_RETRY_SECONDS)
                 seconds *= random.uniform(0.5, 1.0)
-                logs.get().warning(
-                    "reconcile_failed",
-                    key=str(key),
-                    error=(str(error) or repr(error))[:500],
-                    again_in=round(seconds, 1),
-                )
+                said = logs.told(error, 500)
+                logs.get().warning("reconcile_failed", key=str(key), error=said, again_in=round(seconds, 1))
             finally:
                 self._busy.discard(key)
             if key in self._again:

@@ -207,7 +207,7 @@ class Scraper:
                     self._ask_side(candidates, trial.version, trial.stable, watched.candidate),
                 )
         except Exception as error:  # noqa: BLE001 - one whose pods cannot be asked must not end the others
-            logs.get().warning("scrape_failed", namespace=key[0], name=key[1], error=(str(error) or repr(error))[:300])
+            logs.get().warning("scrape_failed", namespace=key[0], name=key[1], error=logs.told(error))
         else:
             if watched.trial.step == trial.step and self._watched.get(key) is watched:
                 watched.figures = Figures(trial.step, now, stable, candidate)

@@ -67,7 +67,7 @@ def note_revoked(connection: Connection, author: Author, key: Key) -> None:
 
 
 def is_noted(connection: Connection, action: str, model: str, target: str, **said: Any) -> bool:
-    """Whether there is such a line, which also says this, such as `at`."""
+    """Whether there is such a line, which also says this, such as `before`."""
     wanted = [audit.c.model == model, audit.c.action == action, audit.c.target == target]
     wanted += [audit.c[name] == value for name, value in said.items()]
     return connection.scalar(select(audit.c.id).where(*wanted).limit(1)) is not None
