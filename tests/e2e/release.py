@@ -97,11 +97,15 @@ class Release:
         return self.namespace.pods("inference-server")
 
     def await_settled(self, pods: int, seconds: float = 120.0) -> list[Object]:
-        """The serving pods, when there are exactly so many and all are Ready."""
+        """The serving pods, when there are exactly so many, all of the newest template, and all are Ready."""
 
         def settled() -> list[Object] | None:
+            deployment = self.namespace.object(pykube.Deployment, NAME)
+            if deployment["status"].get("observedGeneration") != deployment["metadata"]["generation"]:
+                return None
             found = self.pods()
-            return found if len(found) == pods and all(map(is_ready, found)) else None
+            newest = deployment["status"].get("updatedReplicas", 0)
+            return found if len(found) == newest == pods and all(map(is_ready, found)) else None
 
         return poll(settled, f"{pods} serving pods are Ready, and no others left", seconds)
 
