@@ -104,7 +104,8 @@ class Batcher:
         self._rows_waiting = 0
         self._busy = False
         self._here = False  # a run is under way in the loop
-        self._runs: deque[tuple[list[Job], int]] = deque()  # in the thread, with their rows
+        self._runs: deque[tuple[list[Job], float]] = deque()  # in the thread, with their expected seconds
+        self._expected: tuple[tuple[int, int, int], float] = (0, 0, 0), 0.0  # see `_next_wait`
         self._calls = self._steps = 0
         self._step_seconds = cost.seconds(1)
         self._thread: ThreadPoolExecutor | None = None
@@ -115,22 +116,22 @@ class Batcher:
         """Whether the model runs in the thread, so that what comes now has to wait."""
         return bool(self._runs)
 
-    def check(self, deadline: float, rows: int | None = None) -> None:
-        """Refuse a job by a deadline, in the loop's time, as `submit` would.
+    def refusal(self, deadline: float, rows: int | None = None) -> OverloadedError | None:
+        """Why `submit` would refuse a job by a deadline, in the loop's time, if it would.
+
+        That is if too many jobs wait already, or it would be answered after its deadline.
 
         Args:
             deadline: until when it must be answered.
             rows: how many; as many as the others that wait have, if that is not known yet.
-
-        Raises:
-            OverloadedError: if too many jobs wait already, or it would be answered after its deadline.
         """
         if self._waiting >= self._max_waiting:
-            raise _full(self._waiting, self._wait(0))
+            return _full(self._waiting, self._wait(0))
         if self._runs:
-            wait = self._wait(rows or self._rows_waiting // (self._waiting or 1) or 1)
+            wait = self._next_wait() if rows is None else self._wait(rows)
             if time.monotonic() + wait > deadline:
-                raise _late(wait)
+                return _late(wait)
+        return None
 
     def submit(self, job: Job) -> None:
         """Let a job wait for the next run.
@@ -142,7 +143,9 @@ class Batcher:
             if not self._runs:  # more may come in one turn than may wait
                 self._run_here()
                 self._fill()
-            self.check(job.deadline, job.rows)
+            refusal = self.refusal(job.deadline, job.rows)
+            if refusal is not None:
+                raise refusal
         job.asked = time.monotonic()
         job.waiting = True
         self._waiting += 1
@@ -216,11 +219,20 @@ class Batcher:
 
     def _wait(self, rows: int) -> float:
         """Seconds until all that waits or runs now, and `rows` more, are expected to be answered, with some to spare."""
-        return MARGIN * (self._run_seconds() + self._cost.seconds(self._rows_waiting + rows))
+        full, rest = divmod(self._rows_waiting + rows, self._most_rows)
+        queued = full * self._cost.seconds(self._most_rows) + self._cost.seconds(rest)  # as it is run, not as one run
+        return MARGIN * (self._run_seconds() + queued)
+
+    def _next_wait(self) -> float:
+        """`_wait` for one like those that wait; worked out anew when that is others, as each that is too many asks."""
+        state = self._waiting, self._rows_waiting, len(self._runs)
+        if state != self._expected[0]:
+            self._expected = state, self._wait(self._rows_waiting // (self._waiting or 1) or 1)
+        return self._expected[1]
 
     def _run_seconds(self) -> float:
         """What the runs in the thread are expected to take."""
-        return sum(self._cost.seconds(rows) for _, rows in self._runs)
+        return sum(seconds for _, seconds in self._runs)
 
     def _run(self) -> None:
         """Run what waits, here or in the thread."""
@@ -299,7 +311,7 @@ class Batcher:
         except Exception as error:  # noqa: BLE001 - each request gets it
             loop.call_soon(self._fail, batch, error)
             return
-        self._runs.append((batch, rows))
+        self._runs.append((batch, self._cost.seconds(rows)))
         running.add_done_callback(self._finish)
 
     def _started_thread(self) -> ThreadPoolExecutor:

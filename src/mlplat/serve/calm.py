@@ -27,12 +27,15 @@ TICK_SECONDS = 0.01
 class Calm:
     """Calls back after a moment; with one timer for all, which costs a fraction of one for each.
 
+    Attributes:
+        longest: seconds that the moment is at most.
+
     Args:
         deadline: seconds within which requests are answered; a quarter of it is the most that a connection is calm.
     """
 
     def __init__(self, deadline: float) -> None:
-        self._longest = min(LONGEST_SECONDS, deadline / 4)
+        self.longest = min(LONGEST_SECONDS, deadline / 4)
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._ending = False
@@ -49,7 +52,7 @@ class Calm:
 
     def wait(self, then: Callable[[], None]) -> None:
         """Call `then` in a moment."""
-        seconds = min(self._longest, max(CALM_SECONDS, len(self._waiting) / REFUSALS_A_SECOND))
+        seconds = min(self.longest, max(CALM_SECONDS, len(self._waiting) / REFUSALS_A_SECOND))
         if not self._waiting and not self._ending:
             asyncio.get_running_loop().call_later(seconds, self._end)
         heapq.heappush(self._waiting, (time.monotonic() + seconds, next(self._numbers), then))

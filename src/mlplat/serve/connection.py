@@ -68,7 +68,7 @@ class Connection(HttpToolsProtocol):
         self._refusal: MlplatError | None = None  # raised within the parser, which takes no exceptions
         self._default_headers: object = None
         self._date = self._ok = b""
-        self._unknown = b""  # a head that was met once
+        self._hurried_to = 0.0  # one that is too much again until then is in a hurry
         self._calm_from = self._calm_to = 0.0  # when it was not read, as the request before was too much
 
     # What asyncio calls
@@ -105,8 +105,10 @@ class Connection(HttpToolsProtocol):
         at_rest = not self._receiving and not self._crowded and (self.cycle is None or self.cycle.response_complete)
         end = data.find(b"\r\n\r\n") + 4 if at_rest else 0
         if at_rest:
-            head = self.service.heads.find(data[:end])
-            if head is not None and len(data) - end == head.length:  # the parser would find just that
+            heads, raw = self.service.heads, data[:end]
+            head = heads.find(raw) or heads.find_alike(raw)
+            # the parser would find just that
+            if head is not None and len(data) - end == head.length and head.length <= self._limits.body_bytes:
                 exchange = Exchange(self, head, data[end:], whole=True)
                 if self._calm_to:
                     self._date_back(exchange)
@@ -208,15 +210,8 @@ class Connection(HttpToolsProtocol):
         anew with each request, and found one of exactly this length in them.
         """
         head = exchange.head
-        if (
-            exchange.refusal is None
-            and raw == self._unknown
-            and self._messages == 1
-            and rest == head.length
-            and head.keep_alive
-        ):
-            self.service.heads.remember(raw, head)
-        self._unknown = raw
+        if exchange.refusal is None and self._messages == 1 and rest == head.length and head.keep_alive:
+            self.service.heads.learn(raw, head)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it
         """The client sends no more: it closed, or only its half. It is answered if it is there still."""
@@ -379,14 +374,19 @@ class Connection(HttpToolsProtocol):
         self.on_response_complete()
 
     def calm(self) -> None:
-        """Read no more for a moment: what came was too much."""
-        if not self._over and not self.transport.is_closing():
+        """Read no more for a moment: what came was too much, and not for the first time lately."""
+        if self._over or self.transport.is_closing():
+            return
+        now = time.monotonic()
+        hurried, self._hurried_to = now < self._hurried_to, now + self.service.calm.longest
+        if hurried:
             self.flow.pause_reading()
-            self._calm_from, self._calm_to = time.monotonic(), inf
+            self._calm_from, self._calm_to = now, inf
             self.service.calm.wait(self._end_calm)
 
     def _end_calm(self) -> None:
         self._calm_to = time.monotonic()
+        self._hurried_to = self._calm_to + self.service.calm.longest
         self._read_on()
 
     def _date_back(self, exchange: Exchange) -> None:

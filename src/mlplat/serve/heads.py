@@ -1,6 +1,8 @@
 """The head of a request: its line and headers, read once for all requests that have the same."""
 
 import contextlib
+from copy import copy
+from typing import Any
 
 from mlplat.errors import MethodError, MlplatError, RequestError
 from mlplat.serve.coding import CODINGS
@@ -12,7 +14,8 @@ TIMEOUT_HEADER = b"x-request-timeout"
 
 MOST_HEADS = 512
 MOST_HEAD_BYTES = 1024
-"""So many heads of at most so many bytes are remembered, of requests that were let in: a few megabytes at most."""
+"""So many heads of at most so many bytes are remembered of each kind: those that came once, those that came more often but
+for their length, and those that did so with each length. A few megabytes at most."""
 
 
 class Head:
@@ -120,19 +123,68 @@ class Head:
             )
 
 
+LENGTHS = b"\r\nContent-Length: ", b"\r\ncontent-length: "
+"""As nearly all clients write it."""
+
+MOST_DIGITS = 15
+
+
 class Heads:
-    """Heads that were read before, by their bytes."""
+    """Heads that were read before.
+
+    Attributes:
+        find: by the very bytes; None if there is none.
+    """
 
     def __init__(self) -> None:
         self._known: dict[bytes, Head] = {}
+        self._alike: dict[bytes, Head] = {}
+        self._met: dict[bytes, None] = {}
         self.find = self._known.get
 
-    def remember(self, raw: bytes, head: Head) -> None:
-        """Keep what a head was read as, if it is likely to come again just so."""
-        if len(raw) <= MOST_HEAD_BYTES and raw.startswith(b"POST ") and head.refusal is None:
-            if len(self._known) >= MOST_HEADS:
-                del self._known[next(iter(self._known))]
-            self._known[raw] = head
+    def find_alike(self, raw: bytes) -> Head | None:
+        """A head of which one was met that has another length and nothing else; it is found by its bytes from now on."""
+        rest, length = without_length(raw)
+        known = self._alike.get(rest)
+        if known is None:
+            return None
+        head = copy(known)
+        head.length = length
+        _keep(self._known, raw, head)
+        return head
+
+    def learn(self, raw: bytes, head: Head) -> None:
+        """Keep what a head was read as, if one like it has come before and more are likely to."""
+        rest, length = without_length(raw)
+        if length < 0 or len(raw) > MOST_HEAD_BYTES or not raw.startswith(b"POST ") or head.refusal is not None:
+            return
+        if rest in self._met:
+            del self._met[rest]
+            _keep(self._alike, rest, head)
+        else:
+            _keep(self._met, rest, None)
+
+
+def without_length(raw: bytes) -> tuple[bytes, int]:
+    """A head without the digits of its Content-Length, and their number; -1 if they are not told from the rest."""
+    at = raw.find(LENGTHS[0])
+    if at < 0:
+        at = raw.find(LENGTHS[1])
+        if at < 0:
+            return raw, -1
+    start = at + len(LENGTHS[0])
+    stop = raw.find(b"\r", start)
+    digits = raw[start:stop]
+    if not digits.isdigit() or len(digits) > MOST_DIGITS:
+        return raw, -1
+    return raw[:start] + raw[stop:], int(digits)
+
+
+def _keep(kept: dict[bytes, Any], raw: bytes, what: Head | None) -> None:
+    """Keep one more, and of too many not the oldest."""
+    if len(kept) >= MOST_HEADS:
+        del kept[next(iter(kept))]
+    kept[raw] = what
 
 
 def _seconds(text: bytes) -> float:

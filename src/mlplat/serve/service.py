@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 import numpy as np
@@ -103,7 +103,10 @@ class Service:
                 _check_target(target, served)
             protocol = served.protocols[target.protocol]
             if served.batcher.strained:
-                served.batcher.check(exchange.deadline)  # what is too much is refused before it costs more
+                refusal = served.batcher.refusal(exchange.deadline)
+                if refusal is not None:  # before it costs more
+                    self.fail(exchange, refusal)
+                    return
             if head.coding is not None or protocol.is_large(exchange):
                 decode = partial(self._decode, exchange, protocol)
                 self._reader.read(exchange, decode, partial(self._ask_read, exchange, served))
@@ -158,9 +161,7 @@ class Service:
             logs.get().error("request_failed", reason=str(error), **trace_fields(exchange.head.headers))
         target = exchange.head.target
         protocol = Plain if target is None or target.protocol is None else target.protocol
-        answer = protocol.error(error)
-        status = protocol.statuses.get(error.status, error.status)
-        self._respond(exchange, status, Answer(answer.body, answer.media_type, answer.headers + error_headers(error)))
+        self._respond(exchange, *_told(protocol, error))
         if isinstance(error, OverloadedError) and self._lifecycle.current is not None:
             many = self.calm.count()
             if many or exchange.head.timeout >= self.deadline:  # others may share the connection of a client in a hurry
@@ -268,6 +269,25 @@ class Service:
             self._access_log.note(exchange, status, seconds)
         if self._spans is not None:
             self._spans.note(exchange, status, seconds)
+
+
+def _told(protocol: type[Protocol], error: MlplatError) -> tuple[int, Answer]:
+    """Status and answer that tell of an error."""
+    if type(error) is OverloadedError:
+        return _overloaded(protocol, error.message, error.hint, error.retry_after)
+    return _tell(protocol, error)
+
+
+@lru_cache(maxsize=128)
+def _overloaded(protocol: type[Protocol], message: str, hint: str, retry_after: int) -> tuple[int, Answer]:
+    """What many are told, made once: beyond capacity, what refusing costs is not there to predict."""
+    return _tell(protocol, OverloadedError(message, hint=hint, retry_after=retry_after))
+
+
+def _tell(protocol: type[Protocol], error: MlplatError) -> tuple[int, Answer]:
+    answer = protocol.error(error)
+    status = protocol.statuses.get(error.status, error.status)
+    return status, Answer(answer.body, answer.media_type, answer.headers + error_headers(error))
 
 
 def readiness(lifecycle: Lifecycle, *, drain_unready: bool) -> tuple[int, Answer]:

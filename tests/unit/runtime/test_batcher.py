@@ -514,12 +514,34 @@ def test_before_its_rows_are_known_a_job_is_taken_to_be_like_those_that_wait(mon
         await held.started()
         second = ask(batcher, *range(8))
         now = asyncio.get_running_loop().time()
-        batcher.check(now + 30)
-        with pytest.raises(OverloadedError):
-            batcher.check(now + 15)
-        batcher.check(now + 15, rows=1)
+        for _ in range(2):
+            assert batcher.refusal(now + 30) is None
+            assert batcher.refusal(now + 15) is not None
+        assert batcher.refusal(now + 15, rows=1) is None
+        batcher.forget(second)
+        assert batcher.refusal(now + 15) is None
         held.release.set()
-        await asyncio.gather(first.got, second.got)
+        await first.got
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_is_expected_to_take_what_its_runs_do() -> None:
+    cost = Cost(0, 0.001)
+    cost.learn(128, 0.5)  # while others used the processor: what is far beyond it would seem to take for ever
+    assert cost.seconds(1000) > 6
+    held = Held()
+
+    async def scenario() -> None:
+        batcher = Batcher(held, cost=cost)
+        asked = [ask(batcher, *range(50)) for _ in range(20)]
+        await held.started()
+        now = asyncio.get_running_loop().time()
+        assert batcher.refusal(now + 1) is not None
+        assert batcher.refusal(now + 3) is None
+        held.release.set()
+        await asyncio.gather(*(job.got for job in asked))
         batcher.close()
 
     asyncio.run(scenario())

@@ -31,7 +31,7 @@ from mlplat.serve.limits import LINGER_SECONDS, MOST_AT_ONCE, MOST_PIECES_AT_ONC
 from mlplat.serve.protocols import Answer
 from mlplat.serve.targets import Targets
 
-from .conftest import Running, Start, held, poll
+from .conftest import PATIENCE_SECONDS, Running, Start, held, poll
 
 SETOSA = b'{"features":[5.1,3.5,1.4,0.2]}'
 VIRGINICA = b'{"features":[6.7,3.0,5.2,2.3]}'
@@ -68,8 +68,9 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
 @pytest.fixture
 def forgetful(iris: Running) -> Running:
     """A server that knows no head yet."""
-    known: Any = service_of(iris).heads.find.__self__
-    known.clear()
+    heads = service_of(iris).heads
+    for kept in (heads._known, heads._alike, heads._met):
+        kept.clear()
     return iris
 
 
@@ -102,6 +103,40 @@ class TestKnownHeads:
             assert answers[i] == answers[i + 1] == answers[i + 2]
         assert answers[0] == answers[12]
         assert [status for status, _, _ in answers[::3]] == [200, 200, 400, 400, 200]
+
+    def test_bodies_may_be_of_any_length(self, forgetful: Running, parsed: Parsed) -> None:
+        bodies = [SETOSA + b" " * i for i in range(20)]
+        for name in ("Content-Length", "content-length"):
+            before = parsed.count
+            for body in bodies:
+                with Wire(forgetful.port) as wire:
+                    known = ask(body).replace(b"Content-Length", name.encode())
+                    assert told(wire.send(known).reply()) == "setosa"
+                    assert told(wire.send(known.replace(b": %d" % len(body), b": 0%d" % len(body))).reply()) == "setosa"
+            assert parsed.count == before + 2
+
+    def test_a_known_head_may_come_with_a_length_that_is_none(self, forgetful: Running) -> None:
+        with Wire(forgetful.port) as wire:
+            for _ in range(3):
+                assert told(wire.send(ask(SETOSA)).reply()) == "setosa"
+        length = b": %d\r\n" % len(SETOSA)
+        lengths = [b"+30", b"-1", b"", b" ", b"3 0", b"0x1e", b"30, 30", b"9" * 30, b"9" * 600, b"\xb3\xb0"]
+        for wrong in lengths:
+            with Wire(forgetful.port) as wire:
+                wire.send(ask(SETOSA).replace(length, b": " + wrong + b"\r\n"))
+                assert wire.reply().status in {400, 413}, wrong
+        for second in (b"Content-Length", b"content-length"):
+            with Wire(forgetful.port) as wire:
+                wire.send(ask(SETOSA).replace(length, length + second + b": 5\r\n"))
+                assert wire.reply().status == 400
+
+    def test_a_known_head_may_come_with_too_large_a_body(self, trained: Path, start: Start) -> None:
+        running = start(str(trained), model="iris", version="v1", max_body_bytes=100).ready()
+        with Wire(running.port) as wire:
+            for _ in range(3):
+                assert told(wire.send(ask(SETOSA)).reply()) == "setosa"
+            assert wire.send(ask(SETOSA.ljust(100))).reply().status == 200
+            assert wire.send(ask(SETOSA.ljust(101))).reply().status == 413
 
     def test_heads_take_turns(self, forgetful: Running, parsed: Parsed) -> None:
         heads = [("A: 1",), ("A: 2",), ("A: 3", "B: 4")]
@@ -223,17 +258,57 @@ class TestKnownHeads:
                 assert wire.send(request("GET", "/ready")).reply().status == 503
 
     def test_only_so_many_are_remembered(self, forgetful: Running, parsed: Parsed) -> None:
-        known: Any = service_of(forgetful).heads.find.__self__
+        heads = service_of(forgetful).heads
         with Wire(forgetful.port) as wire:
             for i in range(MOST_HEADS + 10):
                 data = ask(SETOSA, f"traceparent: {i}")
                 wire.send(data).reply()
                 wire.send(data).reply()
-            assert 0 < len(known) <= MOST_HEADS
+            assert 0 < len(heads._alike) <= MOST_HEADS
             before = parsed.count
             for _ in range(5):
                 assert told(wire.send(ask(SETOSA, f"A: {'b' * MOST_HEAD_BYTES}")).reply()) == "setosa"
             assert parsed.count == before + 5
+
+
+class TestTooMuch:
+    @pytest.mark.parametrize("path", ["/predict", "/v1/models/iris:predict", "/v2/models/iris/infer", "/invocations"])
+    def test_a_known_head_is_refused_and_counted_as_any_other(self, forgetful: Running, path: str) -> None:
+        def refused() -> float:
+            text = forgetful.client.get("/metrics").text
+            lines = [
+                line for line in text.splitlines() if line.startswith("mlplat_requests") and 'status="503"' in line
+            ]
+            return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+        with Wire(forgetful.port) as busy, Wire(forgetful.port) as wire, held(forgetful) as entered:
+            busy.send(ask(SETOSA))
+            assert entered.wait(PATIENCE_SECONDS)
+            before = refused()
+            replies = [wire.send(ask(b"{}", "X-Request-Timeout: 0.01", path=path)).reply() for _ in range(5)]
+            assert refused() == before + 5
+        first = replies[0]
+        assert (first.status, first.headers["retry-after"], first.closes) == (503, "1", False)
+        assert {(reply.status, reply.headers["retry-after"], reply.body) for reply in replies} == {
+            (503, "1", first.body)
+        }
+
+    def test_only_who_comes_back_at_once_is_not_read_for_a_moment(self) -> None:
+        async def scenario(bench: Bench) -> None:
+            bench.connection.calm()
+            assert bench.transport.reading
+            bench.connection.calm()
+            assert not bench.transport.reading
+            bench.connection._end_calm()
+            assert bench.transport.reading
+            bench.connection.calm()
+            assert not bench.transport.reading
+            bench.connection._end_calm()
+            bench.connection._hurried_to = 0.0  # long ago
+            bench.connection.calm()
+            assert bench.transport.reading
+
+        on_bench(scenario)
 
 
 @pytest.mark.parametrize("part", ["parse", "answer"])
@@ -762,6 +837,7 @@ def happen(bench: Bench, event: str, data: bytes) -> None:
             if not connection.eof_received():
                 transport.close()
         case "calm":
+            connection.calm()
             connection.calm()
         case "the end":
             connection.shutdown()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlplat.serve.heads import MOST_HEAD_BYTES, MOST_HEADS, Head, Heads
+from mlplat.serve.heads import MOST_HEAD_BYTES, MOST_HEADS, Head, Heads, without_length
 from mlplat.serve.protocols import Plain
 from mlplat.serve.targets import Probe, Target
 
@@ -91,24 +91,74 @@ def test_methods_are_those_of_the_target(target: Target, allowed: set[bytes]) ->
         assert refusal is None or refusal.status == 405
 
 
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\nA: b\r\n\r\n", (b"\r\nContent-Length: \r\n", 5)),
+        (b"POST / HTTP/1.1\r\ncontent-length: 0123\r\n\r\n", (b"\r\ncontent-length: \r\n", 123)),
+        (b"POST / HTTP/1.1\r\nX-Content-Length: 1\r\nContent-Length: 2\r\n\r\n", (b"X-Content-Length: 1\r\n", 2)),
+        (b"POST / HTTP/1.1\r\nContent-Length:5\r\n\r\n", (b"Content-Length:5", -1)),
+        (b"POST / HTTP/1.1\r\nContent-Length:  5\r\n\r\n", (b"Content-Length:  5", -1)),
+        (b"POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", (b": +5", -1)),
+        (b"POST / HTTP/1.1\r\nContent-Length: \r\n\r\n", (b"Content-Length: \r\n", -1)),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1234567890123456\r\n\r\n", (b": 1234567890123456", -1)),
+        (b"POST / HTTP/1.1\r\nContent-Length: 5", (b"Content-Length: ", -1)),
+        (b"POST / HTTP/1.1\r\nA: b\r\n\r\n", (b"A: b", -1)),
+        (b"", (b"", -1)),
+    ],
+)
+def test_the_length_is_told_from_the_rest_of_a_head(raw: bytes, found: tuple[bytes, int]) -> None:
+    rest, length = without_length(raw)
+    assert found[0] in rest
+    assert length == found[1]
+    assert (rest == raw) == (length < 0)
+
+
+def bytes_of(path: str, length: int | str = 5) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def head_of(length: int) -> Head:
+    return head({b"content-length": b"%d" % length})
+
+
 class TestHeads:
-    def test_a_head_is_found_by_its_very_bytes(self) -> None:
-        heads, found = Heads(), head({})
-        heads.remember(b"POST / HTTP/1.1\r\n\r\n", found)
-        assert heads.find(b"POST / HTTP/1.1\r\n\r\n") is found
-        assert heads.find(b"POST / HTTP/1.1\r\n\r") is None
+    def test_one_that_has_come_twice_is_found_with_any_length(self) -> None:
+        heads, found = Heads(), head_of(6)
+        heads.learn(bytes_of("/", 5), head_of(5))
+        assert heads.find_alike(bytes_of("/", 5)) is None
+        heads.learn(bytes_of("/", 6), found)
+        for length in (5, 6, 7_000):
+            assert heads.find(bytes_of("/", length)) is None
+            alike = heads.find_alike(bytes_of("/", length))
+            assert alike is not None
+            assert (alike.length, alike.headers) == (length, found.headers)
+            assert heads.find(bytes_of("/", length)) is alike
+        assert heads.find_alike(bytes_of("/", 5)[:-1]) is None
+        assert found.length == 6
 
     def test_what_is_refused_anyway_or_comes_seldom_is_not_remembered(self) -> None:
         heads = Heads()
-        heads.remember(b"GET / HTTP/1.1\r\n\r\n", head({}, target=HEALTH, method=b"GET"))
-        heads.remember(b"POST /1", head({b"content-type": b"text/html"}))
-        heads.remember(b"POST /2".ljust(MOST_HEAD_BYTES + 1), head({}))
-        for raw in (b"GET / HTTP/1.1\r\n\r\n", b"POST /1", b"POST /2".ljust(MOST_HEAD_BYTES + 1)):
-            assert heads.find(raw) is None
+        large = b"POST / HTTP/1.1\r\nA: %b\r\nContent-Length: 5\r\n\r\n" % (b"b" * MOST_HEAD_BYTES)
+        other = b"GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n"
+        for _ in range(3):
+            heads.learn(other, head({}, target=HEALTH, method=b"GET"))
+            heads.learn(bytes_of("/1"), head({b"content-type": b"text/html"}))
+            heads.learn(bytes_of("/2", "+5"), head_of(5))
+            heads.learn(large, head_of(5))
+        for raw in (other, bytes_of("/1"), bytes_of("/2", "+5"), large):
+            assert heads.find_alike(raw) is None
 
     def test_there_are_never_more_than_so_many(self) -> None:
-        heads, found = Heads(), head({})
+        heads, found = Heads(), head_of(5)
         for i in range(3 * MOST_HEADS):
-            heads.remember(b"POST /%d" % i, found)
-        assert sum(heads.find(b"POST /%d" % i) is found for i in range(3 * MOST_HEADS)) <= MOST_HEADS
-        assert heads.find(b"POST /%d" % (3 * MOST_HEADS - 1)) is found
+            heads.learn(bytes_of(f"/{i}"), found)
+            heads.learn(bytes_of(f"/{i}"), found)
+            heads.learn(bytes_of(f"/once/{i}"), found)
+            heads.find_alike(bytes_of(f"/{3 * MOST_HEADS - 1}", i))
+        last = bytes_of(f"/{3 * MOST_HEADS - 1}")
+        assert heads.find_alike(last) is not None
+        for length in range(3 * MOST_HEADS):
+            heads.find_alike(bytes_of(f"/{3 * MOST_HEADS - 1}", length))
+        assert len(heads._known) == len(heads._alike) == len(heads._met) == MOST_HEADS
+        assert heads.find(bytes_of(f"/{3 * MOST_HEADS - 1}", 3 * MOST_HEADS - 1)) is not None

@@ -13,8 +13,8 @@ from mlplat.serve.exchange import Exchange
 from mlplat.serve.heads import Head
 from mlplat.serve.keys import KeyRing
 from mlplat.serve.lifecycle import Lifecycle, Source
-from mlplat.serve.protocols import Plain
-from mlplat.serve.service import BODIES_HELD, Service, error_headers, readiness
+from mlplat.serve.protocols import PROTOCOLS, Plain
+from mlplat.serve.service import BODIES_HELD, Service, _tell, _told, error_headers, readiness
 from mlplat.serve.targets import Probe, Target
 from mlplat.store import Cache
 
@@ -74,6 +74,20 @@ class TestReadiness:
 )
 def test_errors_bring_the_headers_that_their_status_wants(error: MlplatError, headers: bytes) -> None:
     assert error_headers(error) == headers
+
+
+def test_what_many_are_told_is_what_one_is() -> None:
+    class OtherError(OverloadedError):
+        code = "other"
+
+    for protocol in PROTOCOLS:
+        for error in (OverloadedError("full", hint="later", retry_after=3), OverloadedError("full", retry_after=4)):
+            status, answer = _told(protocol, error)
+            assert (status, answer) == _tell(protocol, error)
+            assert answer.headers.endswith(b"retry-after: %d\r\n" % error.retry_after)
+        _, answer = _told(protocol, OtherError("full", hint="later", retry_after=3))
+        assert answer == _tell(protocol, OtherError("full", hint="later", retry_after=3))[1]
+    assert b"other" in _told(Plain, OtherError("full", hint="later", retry_after=3))[1].body
 
 
 class TestRefusals:
