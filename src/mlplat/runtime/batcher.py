@@ -105,7 +105,7 @@ class Batcher:
         self._busy = False
         self._here = False  # a run is under way in the loop
         self._runs: deque[tuple[list[Job], float]] = deque()  # in the thread, with their expected seconds
-        self._expected: tuple[tuple[int, int, int], float] = (0, 0, 0), 0.0  # see `_next_wait`
+        self._expected: tuple[tuple[int, int, float], float] = (0, 0, 0.0), 0.0  # see `_next_wait`
         self._calls = self._steps = 0
         self._step_seconds = cost.seconds(1)
         self._thread: ThreadPoolExecutor | None = None
@@ -225,7 +225,7 @@ class Batcher:
 
     def _next_wait(self) -> float:
         """`_wait` for one like those that wait; worked out anew when that is others, as each that is too many asks."""
-        state = self._waiting, self._rows_waiting, len(self._runs)
+        state = self._waiting, self._rows_waiting, self._run_seconds()
         if state != self._expected[0]:
             self._expected = state, self._wait(self._rows_waiting // (self._waiting or 1) or 1)
         return self._expected[1]

@@ -547,6 +547,32 @@ def test_what_waits_is_expected_to_take_what_its_runs_do() -> None:
     asyncio.run(scenario())
 
 
+class Certain(Cost):
+    """One that learns nothing."""
+
+    def learn(self, rows: int, seconds: float) -> None:
+        pass
+
+
+def test_what_was_expected_of_a_long_run_is_not_of_a_short_one() -> None:
+    async def scenario() -> None:
+        held = Held()
+        batcher = Batcher(held, cost=Certain(0, 1))
+        for values, seconds in ((range(30), 40), (range(2), 10)):
+            asked = ask(batcher, *values)
+            await held.started()
+            now = asyncio.get_running_loop().time()
+            assert batcher.refusal(now + seconds) is None
+            assert batcher.refusal(now + seconds / 4) is not None
+            held.release.set()
+            await asked.got
+            held.release.clear()
+            held.threads.clear()
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
 class Followed(Asked):
     """A job of a connection with others behind it, which are submitted as soon as it has failed."""
 
