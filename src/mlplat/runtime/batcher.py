@@ -219,8 +219,9 @@ class Batcher:
 
     def _wait(self, rows: int) -> float:
         """Seconds until all that waits or runs now, and `rows` more, are expected to be answered, with some to spare."""
-        full, rest = divmod(self._rows_waiting + rows, self._most_rows)
-        queued = full * self._cost.seconds(self._most_rows) + self._cost.seconds(rest)  # as it is run, not as one run
+        most = max(self._most_rows, rows, self._rows_waiting // (self._waiting or 1))  # of a run, as no job is divided
+        full, rest = divmod(self._rows_waiting + rows, most)
+        queued = full * self._cost.seconds(most) + self._cost.seconds(rest)
         return MARGIN * (self._run_seconds() + queued)
 
     def _next_wait(self) -> float:

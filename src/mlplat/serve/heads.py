@@ -146,7 +146,7 @@ class Heads:
         """A head of which one was met that has another length and nothing else; it is found by its bytes from now on."""
         rest, length = without_length(raw)
         known = self._alike.get(rest)
-        if known is None:
+        if known is None or length < 0:
             return None
         head = copy(known)
         head.length = length

@@ -113,7 +113,9 @@ class Service:
                 exchange.timer = asyncio.get_running_loop().call_at(exchange.deadline, self._late, exchange)
             else:
                 self._ask(exchange, served, protocol.decode(exchange))
-        except Exception as error:  # noqa: BLE001 - becomes the answer
+        except Exception as error:
+            if exchange.response_complete:
+                raise
             self.fail(exchange, error)
 
     def finish(self, exchange: Exchange, prediction: Prediction, first: int) -> None:

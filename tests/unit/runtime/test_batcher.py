@@ -547,6 +547,25 @@ def test_what_waits_is_expected_to_take_what_its_runs_do() -> None:
     asyncio.run(scenario())
 
 
+def test_a_large_request_is_expected_to_run_whole() -> None:
+    async def scenario() -> None:
+        held = Held()
+        batcher = Batcher(held, cost=Cost(0.15, 0.0002))  # one row takes longer than a run should
+        asked = [ask(batcher, 1)]
+        await held.started()
+        now = asyncio.get_running_loop().time()
+        assert batcher.refusal(now + 2, 500) is None
+        asked += [ask(batcher, *range(500)) for _ in range(3)]
+        assert batcher.refusal(now + 4, 500) is None
+        assert batcher.refusal(now + 4) is None
+        assert batcher.refusal(now + 0.5) is not None
+        held.release.set()
+        await asyncio.gather(*(job.got for job in asked))
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
 class Certain(Cost):
     """One that learns nothing."""
 

@@ -273,7 +273,9 @@ class TestKnownHeads:
 
 class TestTooMuch:
     @pytest.mark.parametrize("path", ["/predict", "/v1/models/iris:predict", "/v2/models/iris/infer", "/invocations"])
-    def test_a_known_head_is_refused_and_counted_as_any_other(self, forgetful: Running, path: str) -> None:
+    def test_a_known_head_is_refused_and_counted_as_any_other(
+        self, forgetful: Running, parsed: Parsed, path: str
+    ) -> None:
         def refused() -> float:
             text = forgetful.client.get("/metrics").text
             lines = [
@@ -284,14 +286,26 @@ class TestTooMuch:
         with Wire(forgetful.port) as busy, Wire(forgetful.port) as wire, held(forgetful) as entered:
             busy.send(ask(SETOSA))
             assert entered.wait(PATIENCE_SECONDS)
-            before = refused()
+            before, heads = refused(), parsed.count
             replies = [wire.send(ask(b"{}", "X-Request-Timeout: 0.01", path=path)).reply() for _ in range(5)]
+            assert parsed.count == heads + 2
             assert refused() == before + 5
         first = replies[0]
         assert (first.status, first.headers["retry-after"], first.closes) == (503, "1", False)
         assert {(reply.status, reply.headers["retry-after"], reply.body) for reply in replies} == {
             (503, "1", first.body)
         }
+
+    def test_what_was_answered_is_not_answered_again(self, trained: Path, start: Start) -> None:
+        running = start(str(trained), model="iris", version="v1").ready()
+        data = ask(SETOSA, "X-Request-Timeout: 0.01")
+        with Wire(running.port) as busy, Wire(running.port) as wire, held(running) as entered:
+            busy.send(ask(SETOSA))
+            assert entered.wait(PATIENCE_SECONDS)
+            assert [wire.send(data).reply().status for _ in range(3)] == [503] * 3
+            service_of(running).calm.count = None  # a bug
+            assert wire.send(data).reply().status == 503
+            assert wire.ended() == "closed"
 
     def test_only_who_comes_back_at_once_is_not_read_for_a_moment(self) -> None:
         async def scenario(bench: Bench) -> None:

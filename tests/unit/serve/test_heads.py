@@ -134,7 +134,8 @@ class TestHeads:
             assert alike is not None
             assert (alike.length, alike.headers) == (length, found.headers)
             assert heads.find(bytes_of("/", length)) is alike
-        assert heads.find_alike(bytes_of("/", 5)[:-1]) is None
+        for none in (bytes_of("/", 5)[:-1], bytes_of("/", ""), bytes_of("/", "x")):
+            assert heads.find_alike(none) is None
         assert found.length == 6
 
     def test_what_is_refused_anyway_or_comes_seldom_is_not_remembered(self) -> None:
