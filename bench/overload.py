@@ -3,10 +3,10 @@
 The server has one core, the client another one. First the peak is measured, with as many requests as it takes on a few
 connections. Then requests arrive at random (Poisson) at a multiple of that rate, whether or not earlier ones were answered;
 times are from when a request was to be sent. Then the peak is measured again, as a shared machine is not as fast all the time,
-and so on in turn; a goodput is compared with the mean of the peaks before and after it. Then /health is asked while one prediction takes 10 s, and last, all connections
-ask a fast model at once. Exit 0 if every goal is met.
+and so on in turn; a goodput is compared with the mean of the peaks before and after it. Then /health is asked while one
+prediction takes 10 s, and last, all connections ask a fast model at once. Exit 0 if every goal is met.
 
-    python bench/overload.py                                     1x, 2x, 10x; 2000 connections: 5 minutes
+    python bench/overload.py                                     1x, 2x, 10x; 2000 connections: 7 minutes
     python bench/overload.py --connections 100 --factors 10      one of them
 """
 
@@ -344,16 +344,17 @@ def overload(server: Server, rows: int, header: float | None, factor: float, opt
     """Offer a multiple of the peak, and measure the peak, in turn; what is not as it should be."""
     problems: list[str] = []
     deadline = options.deadline if header is None else header
-    asked = questions(rows, {} if header is None else {"X-Request-Timeout": str(header)})
+    plain = questions(rows, {})
+    asked = plain if header is None else questions(rows, {"X-Request-Timeout": str(header)})
     shares: list[float] = []
     steady: list[float] = []
-    before = peak_of(server, questions(rows, {}), options.seconds / 2)
+    before = peak_of(server, plain, options.seconds / 2)
     for number in range(options.rounds):
         with Open(server.port, options.connections, asked) as load:
             outcome = load.run(factor * before, options.seconds, deadline, number)
             memory = server.memory()
             calm = load.run(CALM_FACTOR * before, 3, deadline, 0)
-        after = peak_of(server, questions(rows, {}), options.seconds / 2)
+        after = peak_of(server, plain, options.seconds / 2)
         peak = (before + after) / 2
         show(f"{factor:g}x", outcome, peak, memory)
         problems += judge(factor, outcome, deadline)
